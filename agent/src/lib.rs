@@ -1,0 +1,1 @@
+//! The agent: applies, prunes, repairs drift, judges health, inside one cluster.

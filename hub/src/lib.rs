@@ -1,0 +1,1 @@
+//! The hub: follows Git, decides, streams desired state to agents.

@@ -1,0 +1,1 @@
+//! The proof: stories, simulation, real API servers, and the rules of the house.

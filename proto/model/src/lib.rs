@@ -1,0 +1,1 @@
+//! The words of Tidegate and their laws: no async, no wire.
