@@ -1,0 +1,459 @@
+//! The rows of the registry: name, code, state, owner, title, next step, explanation.
+
+use serde::{Deserialize, Serialize};
+
+use super::Owner;
+use crate::State;
+
+macro_rules! reasons {
+    ($($name:ident = $code:literal, $state:ident, $owner:ident, $title:literal, $next:literal, $text:literal;)*) => {
+        /// Why something is not (yet) ready.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub enum Reason {
+            $(#[doc = $text] $name,)*
+        }
+
+        impl Reason {
+            /// All reasons, in the order of the table.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name),*];
+
+            /// The stable code, such as `WAV-501`.
+            pub fn code(self) -> &'static str {
+                match self { $(Reason::$name => $code,)* }
+            }
+
+            /// The name behind the code, such as `WaitingForSoak`.
+            pub fn name(self) -> &'static str {
+                match self { $(Reason::$name => stringify!($name),)* }
+            }
+
+            /// The state that this reason puts a thing into.
+            pub fn state(self) -> State {
+                match self { $(Reason::$name => State::$state,)* }
+            }
+
+            /// Who can lift it.
+            pub fn owner(self) -> Owner {
+                match self { $(Reason::$name => Owner::$owner,)* }
+            }
+
+            /// A few words for a heading.
+            pub fn title(self) -> &'static str {
+                match self { $(Reason::$name => $title,)* }
+            }
+
+            /// What to do about it, one sentence.
+            pub fn next_step(self) -> &'static str {
+                match self { $(Reason::$name => $next,)* }
+            }
+
+            /// What it means, a short paragraph.
+            pub fn explanation(self) -> &'static str {
+                match self { $(Reason::$name => $text,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    GitUnreachable = "GIT-101", Failed, Platform, "Git server unreachable",
+        "Check the URL and the network of the hub; the last fetched revision stays in force.",
+        "The hub could not reach the Git server of a source. Nothing is deleted and nothing changes: the last revision that was fetched stays in force until the server answers again.";
+    GitRefNotFound = "GIT-102", Failed, User, "Ref not found",
+        "Push the ref, or point the source to one that exists.",
+        "The repository answered, but the ref that the source follows does not exist. A missing ref never means that everything was deleted.";
+    GitNotARepository = "GIT-103", Failed, User, "Not a Git repository",
+        "Correct the URL of the source.",
+        "The URL answered with something that is not a Git repository.";
+    GitAuthFailed = "GIT-104", Failed, User, "Git refused the credentials",
+        "Renew the credentials of the source.",
+        "The Git server refused the hub's credentials.";
+    GitTimeout = "GIT-105", Failed, Platform, "Git server too slow",
+        "Check the Git server; the hub tries again with growing pauses.",
+        "The Git server did not finish in time.";
+    GitTlsFailed = "GIT-106", Failed, Platform, "Git server's certificate refused",
+        "Give the source the CA of its server, or renew the server's certificate.",
+        "The TLS connection to the Git server could not be trusted.";
+    GitTooLarge = "GIT-107", Failed, User, "Repository or file too large",
+        "Split the repository, or raise the limit of the hub.",
+        "A pack, tree or file is over a limit of the hub.";
+    GitNotFetchedYet = "GIT-110", Waiting, Us, "Source not fetched yet",
+        "Wait for the first fetch.",
+        "The source was added and its first fetch has not finished.";
+    SourceUnknown = "GIT-111", Failed, User, "Source not known",
+        "Add the source, or correct its name.",
+        "Something names a source that the hub does not have.";
+    YamlInvalid = "RND-201", Failed, User, "YAML does not parse",
+        "Correct the file and line that is named; the last release stays in force.",
+        "A file of the App is no valid YAML, or breaks a budget for nodes, depth or aliases.";
+    AppInvalid = "RND-202", Failed, User, "app.yaml is not valid",
+        "Correct the field that is named; `tidegate lint` shows all errors at once.",
+        "An `app.yaml` has an unknown field, a wrong value, or lacks something. The last valid App stays in force.";
+    PathMissing = "RND-203", Failed, User, "Path does not exist",
+        "Restore the folder, or correct `source.path`; the last release stays in force.",
+        "The folder that `source.path` names is not in the commit. A missing folder never means that everything was deleted.";
+    RenderEmpty = "RND-204", Failed, User, "Rendered to nothing",
+        "Put manifests there, or delete the App on purpose.",
+        "The folder holds no object. An empty result is never a deletion: the last release stays in force.";
+    VariantMissing = "RND-205", Failed, User, "No variant for a cluster",
+        "Add the folder for that cluster, or narrow `targets.select`.",
+        "`source.path` depends on labels, and for at least one target the folder it leads to does not exist.";
+    ObjectInvalid = "RND-206", Failed, User, "A manifest is not a valid object",
+        "Correct the file and line that is named.",
+        "A document lacks apiVersion, kind or name, uses `generateName`, or stands twice.";
+    RenderTooLarge = "RND-207", Failed, User, "Too many or too large objects",
+        "Split the App.",
+        "The App is over the limit for objects, bytes of one object, or bytes of the whole.";
+    NotSupportedYet = "RND-208", Failed, User, "Not supported yet",
+        "Remove the field; it is reserved and would be ignored otherwise.",
+        "The file uses a field that this version knows but cannot carry out. It is refused because ignoring it would be a lie.";
+    LabelMissing = "RND-209", Failed, User, "A label is missing on a cluster",
+        "Set the label with `tidegate cluster label`, or narrow `targets.select`.",
+        "`source.path` uses a label that a target cluster does not carry.";
+    AppRemoved = "RND-210", Waiting, User, "App no longer in Git",
+        "Delete the App on purpose, or restore its `app.yaml`.",
+        "The `app.yaml` is gone from the source. Its clusters keep what they run: absence is not a decision.";
+    NoTargets = "ROL-601", Failed, User, "Selector matches no cluster",
+        "Correct `targets.select`, or label a cluster.",
+        "No registered cluster matches the App's selector. Clusters that run the App keep it.";
+    WaveEmpty = "ROL-602", Failed, User, "A wave is empty",
+        "Correct the wave's selector, or set `allowEmpty: true`.",
+        "A wave selects no target. An empty canary would let a release pass unproven, so the plan is refused.";
+    TargetInNoWave = "ROL-603", Failed, User, "A target is in no wave",
+        "Add a last wave with `rest: true`.",
+        "At least one target matches no wave.";
+    TargetsTooFew = "ROL-604", Failed, User, "Fewer targets than expected",
+        "Check labels and selector, or lower `targets.expect.min`.",
+        "The App says how many clusters it expects at least, and fewer match.";
+    TargetsChangedTooMuch = "ROL-605", Failed, User, "Targets changed too much",
+        "Check labels and selector, or raise `targets.expect.maxChange`.",
+        "More of the target set changed at once than the App allows.";
+    RolloutNotStarted = "ROL-610", Waiting, User, "Planned, not started",
+        "Start it with `tidegate rollout start`.",
+        "The rollout is planned and waits for a person, or for the rollout before it.";
+    RolloutPaused = "ROL-611", Paused, User, "Paused by a person",
+        "Resume it with `tidegate rollout resume`.",
+        "A person paused the rollout. No new grant leaves; clusters keep what they run and drift is still repaired.";
+    RolloutAborted = "ROL-612", Failed, User, "Aborted by a person",
+        "Push a new commit, or roll back.",
+        "A person ended the rollout. Clusters that were reached keep the new release; the others keep the old one.";
+    RolloutSuperseded = "ROL-613", Waiting, Us, "Superseded by a newer rollout",
+        "Follow the newer rollout.",
+        "A newer release took over before this one was complete.";
+    RolloutRolledBack = "ROL-614", Failed, User, "Rolled back",
+        "Push a fix; the same content is condemned and will not be rolled out again.",
+        "The release was rolled back on every cluster it had reached.";
+    NothingToRollBackTo = "ROL-616", Failed, User, "Nothing to roll back to",
+        "Push a fix; nothing older is proven for the clusters that are named.",
+        "There is no proven release to return to.";
+    RollbackFailed = "ROL-617", Failed, Platform, "Rollback failed on some clusters",
+        "Look at the clusters that are named, then retry or push a fix.",
+        "At least one cluster did not become healthy on the release it was returned to.";
+    ReleaseQueued = "ROL-620", Waiting, Us, "Release waits for the active rollout",
+        "Wait, or supersede with `tidegate rollout start --now`.",
+        "A newer release arrived while the active rollout gets to finish.";
+    HeadCondemned = "ROL-630", Waiting, User, "HEAD was rolled back",
+        "Push a fix.",
+        "The newest commit has the content of a release that was rolled back, so it is not rolled out.";
+    ReleaseUnchanged = "ROL-640", Waiting, Us, "Nothing changed",
+        "Nothing to do.",
+        "The commit renders to what the clusters already run.";
+    RolloutProgressing = "ROL-641", Progressing, Us, "Rolling out",
+        "Wait, or watch with `tidegate rollout watch`.",
+        "Waves are being worked through and nothing blocks them.";
+    NotRolledOut = "ROL-642", Waiting, Us, "Not rolled out here yet",
+        "Wait for the rollout to reach it.",
+        "The App targets the cluster and no release has been granted to it yet.";
+    WaitingForSoak = "WAV-501", Waiting, Us, "Wave is soaking",
+        "Wait for the soak to end.",
+        "Every member is updated; each must stay healthy for the soak time, by its own agent's clock.";
+    ProbeRunning = "WAV-502", Waiting, Us, "Probe of one is running",
+        "Wait for the probe.",
+        "Until one cluster has proved the release, only the probe is exposed.";
+    WaitingForSlot = "WAV-503", Waiting, Us, "Waits for a free slot",
+        "Wait, or raise `maxInFlight` for the next rollout.",
+        "As many clusters of the wave are in flight as `maxInFlight` allows.";
+    WaitingForEarlierWave = "WAV-504", Waiting, Us, "Waits for an earlier wave",
+        "Look at the wave before it.",
+        "A wave opens when all waves before it have passed.";
+    ClusterApplying = "WAV-505", Progressing, Us, "Cluster is applying",
+        "Wait; the progress deadline bounds it.",
+        "The cluster was granted the release and is not healthy on it yet.";
+    ClusterVerifying = "WAV-506", Progressing, Us, "Cluster must stay healthy",
+        "Wait for `minHealthy`.",
+        "The cluster is healthy on the release, but not for long enough yet.";
+    FailureBudgetSpent = "WAV-507", Failed, User, "Failure budget spent",
+        "Roll back, or resume after accepting the failures.",
+        "More clusters of a wave failed than `maxFailures` allows; the rollout is halted and no further cluster is exposed.";
+    WaveTimeout = "WAV-508", Failed, User, "Wave took too long",
+        "Look at the clusters that are not updated, then resume or roll back.",
+        "The wave did not pass within `timeout`.";
+    RecallUnconfirmed = "WAV-509", Waiting, Platform, "Recall not confirmed",
+        "Wait for the agent to confirm, or look why it is dark.",
+        "A grant was recalled, and the agent has not confirmed yet that it never started it. Its slot stays taken until then.";
+    InsufficientEvidence = "WAV-510", Waiting, Platform, "Too few proofs",
+        "Bring clusters back online, or roll back.",
+        "The wave has no further cluster to try and fewer are updated than `evidence.min` asks for.";
+    EvidenceStale = "WAV-511", Waiting, Platform, "Waits for a fresh report",
+        "Wait for the agent, or look why it is silent.",
+        "A cluster was updated, but its last report is older than `staleAfter`; silence is never success.";
+    ProgressDeadline = "WAV-520", Failed, User, "Progress deadline passed",
+        "Look at the objects that are not healthy.",
+        "The cluster did not become healthy on the release within `progressDeadline`.";
+    DarkAfterGrant = "WAV-521", Failed, Platform, "Went dark after the grant",
+        "Check the cluster's network: a release that breaks it looks just like this.",
+        "The agent was not heard from for longer than the grace after it was exposed to the release.";
+    Regressed = "WAV-522", Failed, User, "Became unhealthy again",
+        "Look at the objects that are not healthy.",
+        "The cluster had proved the release and then became unhealthy.";
+    FailedWhileVerifying = "WAV-523", Failed, User, "Became unhealthy while verifying",
+        "Look at the objects that are not healthy.",
+        "The cluster was healthy on the release, but not for `minHealthy`.";
+    AgentFailed = "WAV-524", Failed, User, "Agent reported a terminal error",
+        "Correct what the agent names.",
+        "The agent met an error that waiting does not cure.";
+    DarkBefore = "WAV-525", Waiting, Platform, "Dark before the grant",
+        "Bring the cluster back; it will catch up.",
+        "The cluster was offline before it was exposed; it is deferred and spends no budget.";
+    ClusterSkipped = "WAV-526", Waiting, User, "Skipped by a person",
+        "Nothing to do.",
+        "A person took the cluster out of this rollout.";
+    WaveProgressing = "WAV-530", Progressing, Us, "Wave is open",
+        "Wait.",
+        "Clusters of the wave are being updated.";
+    WaveSkipped = "WAV-531", Waiting, Us, "Wave is empty and skipped",
+        "Nothing to do.",
+        "The wave has no members and `allowEmpty` is set.";
+    ApprovalNeeded = "GAT-601", Waiting, User, "Waits for an approval",
+        "Approve or reject it.",
+        "A person must approve the wave.";
+    WindowClosed = "GAT-611", Waiting, User, "Window is closed",
+        "Wait for the window.",
+        "Grants leave only inside the App's windows.";
+    Applying = "APL-301", Progressing, Us, "Applying",
+        "Wait.",
+        "The agent is applying objects.";
+    Pruning = "APL-302", Progressing, Us, "Removing",
+        "Wait.",
+        "The agent is removing objects that are no longer desired.";
+    FetchingContent = "APL-303", Progressing, Us, "Fetching content",
+        "Wait.",
+        "The agent is fetching the objects it lacks from the hub.";
+    FieldConflict = "APL-310", Failed, User, "Field is owned by another manager",
+        "Let one of the two own the field.",
+        "Another tool owns a field that the App sets, and the conflict policy is to fail.";
+    OwnedByAnotherApp = "APL-311", Failed, User, "Object belongs to another App",
+        "Remove it from one of the two Apps.",
+        "Two Apps claim the same object. The first owner keeps it, unchanged.";
+    Invalid = "APL-312", Failed, User, "API server calls the object invalid",
+        "Correct the manifest.",
+        "The API server refused the object as invalid.";
+    Immutable = "APL-313", Failed, User, "Immutable field changed",
+        "Recreate the object on purpose, or undo the change.",
+        "The change touches a field that cannot change on a live object.";
+    Forbidden = "APL-314", Failed, Platform, "Agent may not do this",
+        "Grant the missing rule to the agent.",
+        "The API server refused for lack of rights.";
+    QuotaExceededOnApply = "APL-315", Failed, Platform, "Quota exceeded",
+        "Raise the quota or lower the requests.",
+        "A quota refused the object.";
+    PolicyDenied = "APL-316", Failed, User, "Admission policy said no",
+        "Change the manifest, or the policy.",
+        "An admission policy refused the object.";
+    WebhookFailed = "APL-317", Progressing, Platform, "Admission webhook does not answer",
+        "Repair the webhook that is named.",
+        "An admission or conversion webhook could not be called; the agent tries again.";
+    NamespaceMissing = "APL-318", Failed, User, "Namespace does not exist",
+        "Add the namespace to the App.",
+        "The object's namespace does not exist and is not part of the App.";
+    NamespaceTerminating = "APL-319", Progressing, Platform, "Namespace is being deleted",
+        "See what holds it; the agent goes on by itself afterwards.",
+        "The namespace is terminating; the objects are created after it is gone.";
+    KindMissing = "APL-320", Failed, User, "Kind is not served",
+        "Install its definition, or add it to the App.",
+        "The API server does not serve the object's kind.";
+    SchemaRejected = "APL-321", Failed, User, "Object does not fit its schema",
+        "Correct the path that is named.",
+        "The object cannot be merged: duplicate list keys or undeclared fields.";
+    ObjectTooLarge = "APL-322", Failed, User, "Object too large",
+        "Split the object.",
+        "The object is over the limit of the API server.";
+    Throttled = "APL-323", Progressing, Platform, "API server throttles",
+        "Wait; the agent has slowed down.",
+        "The API server asked the agent to slow down.";
+    ApiServerUnreachable = "APL-324", Failed, Platform, "API server unreachable",
+        "Check the API server and the agent's kubeconfig; nothing is deleted meanwhile.",
+        "The agent cannot reach the API server of its cluster.";
+    DependencyFailed = "APL-325", Waiting, Us, "Waits for another object",
+        "Look at the object it waits for.",
+        "An object that this one depends on is not there yet.";
+    ObjectTerminating = "APL-326", Progressing, Platform, "Object is being deleted",
+        "See which finalizers hold it.",
+        "The live object is terminating; it is created again after it is gone.";
+    ExistsUnowned = "APL-327", Failed, User, "Object exists and is not ours",
+        "Adopt it on purpose, or rename it.",
+        "An object of that name exists and belongs to something else.";
+    EmptySetBlocked = "APL-330", Failed, User, "Refused: nothing left to run",
+        "Delete the App on purpose if that is what you want.",
+        "The new release has no object while the cluster runs some. An empty set is never taken as a deletion.";
+    NamespaceWipeBlocked = "APL-331", Failed, User, "Refused: would delete every namespace",
+        "Allow it for this release on purpose.",
+        "The new release drops every namespace of the App while some hold objects.";
+    MassPruneBlocked = "APL-332", Failed, User, "Refused: would delete too much",
+        "Allow it for this release on purpose, or correct path or selector.",
+        "The new release would delete more than 10 objects and more than 30 % of what the App runs.";
+    ProtectedBlocked = "APL-333", Failed, User, "Refused: protected object",
+        "Remove it from the App.",
+        "The App contains an object that no App may touch.";
+    ContentInvalid = "APL-334", Failed, User, "Release is not valid",
+        "Correct the objects that are named.",
+        "The set of objects cannot be applied: duplicates, cycles or missing parts. Nothing was written.";
+    ContentCorrupt = "APL-335", Failed, Us, "Content does not match its digest",
+        "Nothing to do: the agent fetches it again and keeps what it has.",
+        "What arrived does not hash to what was granted; it was thrown away.";
+    OrphanKept = "APL-337", Waiting, User, "Kept though no longer desired",
+        "Delete it by hand if it is not needed.",
+        "The live object asks not to be pruned.";
+    PruneBlocked = "APL-338", Waiting, User, "Removal is held back",
+        "Remove what holds it.",
+        "An object that is no longer desired cannot be removed safely yet.";
+    Progressing = "HLT-401", Progressing, Us, "Becoming healthy",
+        "Wait; the progress deadline bounds it.",
+        "The object is on its way.";
+    ImagePullBackOff = "HLT-402", Failed, User, "Image cannot be pulled",
+        "Correct the image name or tag, or the pull secret.",
+        "A container's image cannot be pulled.";
+    CrashLoop = "HLT-403", Failed, User, "Container keeps crashing",
+        "Look at the container's logs.",
+        "A container starts and exits again and again.";
+    ContainerConfigError = "HLT-404", Failed, User, "Container cannot be configured",
+        "Create the ConfigMap or Secret key that is named.",
+        "A container refers to something that does not exist.";
+    Unschedulable = "HLT-405", Failed, Platform, "Pod cannot be scheduled",
+        "Add capacity, or change the constraints.",
+        "No node takes the pod.";
+    QuotaExceeded = "HLT-406", Failed, Platform, "Quota blocks pods",
+        "Raise the quota or lower the requests.",
+        "Pods cannot be created because of a quota.";
+    DeadlineExceeded = "HLT-407", Failed, User, "Workload did not progress",
+        "Look at its pods.",
+        "The workload itself reports that its own progress deadline has passed.";
+    Terminating = "HLT-408", Progressing, Platform, "Being deleted",
+        "See which finalizers hold it.",
+        "The object is being deleted.";
+    Missing = "HLT-409", Failed, Platform, "Object is missing",
+        "Wait; the agent creates it again.",
+        "An object that should exist does not.";
+    Degraded = "HLT-410", Failed, User, "Unhealthy",
+        "Look at the object's conditions.",
+        "The object reports that it is not well.";
+    NotObservedYet = "HLT-411", Progressing, Us, "Not observed yet",
+        "Wait.",
+        "The controller has not seen the newest generation; what its status says is old.";
+    HealthUnknown = "HLT-412", Unknown, Us, "Health cannot be told",
+        "Look at the object.",
+        "The object's health could not be judged.";
+    JobFailed = "HLT-413", Failed, User, "Job failed",
+        "Look at the Job's pods.",
+        "The Job ended without success.";
+    Suspended = "HLT-414", Waiting, User, "Suspended",
+        "Resume it.",
+        "The object is paused or suspended by its own spec.";
+    Drifted = "DRF-451", Drifted, User, "Live differs from desired",
+        "Wait for the correction, or find who changed it.",
+        "Somebody changed a field that the App owns; the agent corrects it.";
+    Fighting = "DRF-452", Drifted, User, "Another controller rewrites our fields",
+        "Let one of the two own the field.",
+        "The same field is changed back again and again; corrections have slowed down.";
+    Offline = "AGT-701", Offline, Platform, "Agent not heard from",
+        "Check the cluster and its network. It keeps what it runs, drift is still repaired.",
+        "The hub has not heard from the agent for longer than `staleAfter`.";
+    NoReportYet = "AGT-703", Unknown, Us, "No report yet",
+        "Wait for the first report.",
+        "The agent has not reported on this grant yet.";
+    ClockSkew = "AGT-704", Waiting, Platform, "Clock is off",
+        "Set the cluster's clock.",
+        "The clocks of hub and agent differ by more than 5 minutes. Timers are not affected; certificates may be.";
+    AgentStateUnwritable = "AGT-705", Failed, Platform, "Agent cannot write its state",
+        "Free space in the agent's state directory.",
+        "The agent cannot store its decisions durably, so it starts nothing new. It keeps and repairs what it runs.";
+    ProtocolUnsupported = "AGT-706", Failed, Platform, "Agent and hub speak different versions",
+        "Upgrade the older of the two.",
+        "Hub and agent share no protocol version.";
+    EpochFork = "AGT-707", Failed, Us, "Two contents for one epoch",
+        "Restore the newest backup of the hub; nothing is applied meanwhile.",
+        "The hub sent another digest for an epoch that the agent already holds. The agent keeps what it has.";
+    HubBehindAgents = "AGT-708", Failed, Platform, "Hub is older than its agents",
+        "Restore the newest backup of the hub.",
+        "An agent holds a newer epoch than the hub has ever granted: the hub was probably restored from an old backup.";
+    StaleHub = "AGT-709", Failed, Platform, "An older hub spoke",
+        "Stop the older hub.",
+        "A hub with an older term sent directives; the agent refused them.";
+    TokenUnknown = "JOI-801", Failed, User, "Join token not known",
+        "Make a new one with `tidegate cluster add`.",
+        "The hub does not know the join token, or its secret is wrong.";
+    TokenUsed = "JOI-802", Failed, User, "Join token already used",
+        "Make a new one with `tidegate cluster add`; if you did not use it, somebody else did.",
+        "A join token works once. This one was used with another key.";
+    TokenExpired = "JOI-803", Failed, User, "Join token expired",
+        "Make a new one with `tidegate cluster add`.",
+        "Join tokens live for one hour unless asked otherwise.";
+    PinMismatch = "JOI-804", Failed, User, "Hub's certificate does not match the pin",
+        "Check that the address leads to the hub itself, with nothing in between that opens TLS.",
+        "The certificate that answered is not signed by the root that the join token pins.";
+    TokenMalformed = "JOI-805", Failed, User, "Join token is damaged",
+        "Copy the whole token.",
+        "The join token cannot be read: truncated or changed.";
+    CsrInvalid = "JOI-806", Failed, User, "Certificate request refused",
+        "Use a current agent.",
+        "The certificate request is not valid or does not prove possession of its key.";
+    ClusterRevoked = "JOI-807", Failed, User, "Cluster is revoked",
+        "Add the cluster again if it should come back.",
+        "The cluster's registration was revoked or deleted.";
+    CertificateNotActive = "JOI-808", Failed, User, "Certificate is not the active one",
+        "Let the agent enrol again with a new token.",
+        "Only the newest certificate of a cluster is accepted.";
+    NeverConnected = "JOI-809", Waiting, User, "Waits for its agent",
+        "Start the agent with its join file.",
+        "The cluster was added and its agent has never connected.";
+    CertificateExpired = "JOI-810", Failed, User, "Agent certificate expired",
+        "Make a new join token with `tidegate cluster add`; the agent keeps what it runs.",
+        "The agent was away for longer than its certificate lives.";
+    StoreCorrupt = "STO-901", Failed, Platform, "Store is damaged",
+        "Restore the newest backup.",
+        "A record of the hub's store is not what was written. The hub refuses to guess.";
+    DiskFull = "STO-902", Failed, Platform, "Disk is full",
+        "Free space; the hub goes on by itself.",
+        "The hub cannot store decisions durably, so it takes none. Agents keep what they run.";
+    LeaseLost = "STO-903", Failed, Platform, "Another hub took over",
+        "Nothing to do: the other hub works.",
+        "This hub's lease is older than the store's; its writes are refused.";
+    StoreLocked = "STO-904", Failed, Platform, "Store is in use",
+        "Stop the other hub, or give this one a data directory of its own.",
+        "Another process holds the data directory.";
+    NotFound = "API-004", Failed, User, "Not found",
+        "Check the name; `tidegate get` lists what exists.",
+        "There is no object of that kind and name.";
+    BadRequest = "API-001", Failed, User, "Request is not valid",
+        "Correct the field that is named.",
+        "The request cannot be understood.";
+    Unauthorized = "API-002", Failed, User, "Not signed in",
+        "Give the admin token with `--token-file`.",
+        "The request carries no valid token.";
+    Refused = "API-003", Failed, User, "Refused",
+        "Look at the state it names.",
+        "The request is understood, and the present state does not allow it.";
+    AlreadyExists = "API-005", Failed, User, "Exists already",
+        "Choose another name, or delete the old one.",
+        "An object of that kind and name exists already.";
+    StateChanged = "API-006", Failed, User, "State changed meanwhile",
+        "Look again, then repeat the command.",
+        "The request was made for a state that has changed since.";
+    Internal = "API-007", Failed, Us, "Internal error",
+        "Report it with the trace id.",
+        "The hub met an error of its own.";
+    Unavailable = "API-008", Failed, Platform, "Hub is not ready",
+        "Wait, and look at `/readyz`.",
+        "The hub cannot serve this yet.";
+}

@@ -1,0 +1,166 @@
+//! One state model for CLI, API, UI, metrics and notifications.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::Reason;
+
+/// The eight states that a person meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum State {
+    /// Desired = applied and healthy.
+    Ready,
+    /// Applying or becoming healthy, inside its deadline.
+    Progressing,
+    /// Nothing wrong: waits for a wave, gate, window, dependency, approval.
+    Waiting,
+    /// A person stopped it.
+    Paused,
+    /// Live differs from desired, not (yet) corrected.
+    Drifted,
+    /// The attempt ended; needs a person or a new commit.
+    Failed,
+    /// The agent has not been heard from.
+    Offline,
+    /// No report yet, or a report older than the desired revision.
+    Unknown,
+}
+
+impl State {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Ready => "Ready",
+            State::Progressing => "Progressing",
+            State::Waiting => "Waiting",
+            State::Paused => "Paused",
+            State::Drifted => "Drifted",
+            State::Failed => "Failed",
+            State::Offline => "Offline",
+            State::Unknown => "Unknown",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What is, since when, waiting for what, and what to do. Only `Ready` exists without a reason: every
+/// other state comes from a [`Reason`], so a `Failed`, `Waiting` or `Drifted` without one cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    /// The reason's title, or `Ready`.
+    title: String,
+    /// One sentence for people; may change between versions.
+    message: String,
+    /// Since when, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// What happens next by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Next>,
+    /// What a person can do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fix: Vec<Fix>,
+}
+
+/// The next automatic event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Next {
+    /// What happens.
+    pub what: String,
+    /// Earliest time, when it can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// Under which condition.
+    #[serde(rename = "if", default, skip_serializing_if = "Option::is_none")]
+    pub provided: Option<String>,
+}
+
+/// One way out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fix {
+    /// What it does.
+    pub label: String,
+    /// The command that does it, when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+}
+
+impl Status {
+    /// All is well.
+    pub fn ready(message: impl Into<String>) -> Status {
+        Status {
+            state: State::Ready,
+            reason: None,
+            title: "Ready".to_owned(),
+            message: message.into(),
+            since: None,
+            next: None,
+            fix: Vec::new(),
+        }
+    }
+
+    /// Anything else: the state is the reason's own.
+    pub fn because(reason: Reason, message: impl Into<String>) -> Status {
+        Status {
+            state: reason.state(),
+            reason: Some(reason),
+            title: reason.title().to_owned(),
+            message: message.into(),
+            since: None,
+            next: None,
+            fix: vec![Fix { label: reason.next_step().to_owned(), command: None }],
+        }
+    }
+
+    /// Adds since when.
+    #[must_use]
+    pub fn since(mut self, since: Timestamp) -> Status {
+        self.since = Some(since);
+        self
+    }
+
+    /// Adds a command as the first way out.
+    #[must_use]
+    pub fn fix(mut self, label: impl Into<String>, command: impl Into<String>) -> Status {
+        self.fix.push(Fix { label: label.into(), command: Some(command.into()) });
+        self
+    }
+
+    /// Adds what happens next.
+    #[must_use]
+    pub fn next(mut self, next: Next) -> Status {
+        self.next = Some(next);
+        self
+    }
+
+    /// The state.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The reason; `None` only for `Ready`.
+    pub fn reason(&self) -> Option<Reason> {
+        self.reason
+    }
+
+    /// The reason's title.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The sentence for people.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
