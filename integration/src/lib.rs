@@ -1,1 +1,3 @@
 //! The proof: stories, simulation, real API servers, and the rules of the house.
+
+pub mod kubernetes;

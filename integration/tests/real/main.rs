@@ -1,0 +1,3 @@
+//! Everything that needs a real API server. A missing program is a failure that names `make kube`, never a skipped test.
+
+mod pool;
