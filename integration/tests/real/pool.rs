@@ -1,5 +1,7 @@
 //! The pool itself: what it promises to every other test here.
 
+use std::io::BufRead as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use integration::kubernetes::{Options, Pool};
@@ -91,4 +93,47 @@ async fn with_controllers_a_pod_runs_and_one_with_a_broken_image_does_not() {
     let client = pool.cluster(0).client().await.unwrap();
     pod_state(&client, "good", "registry.test/web:1", "\"phase\":\"Running\"").await;
     pod_state(&client, "bad", "registry.test/web:broken", "\"reason\":\"ImagePullBackOff\"").await;
+}
+
+/// Processes with the folder of a run on their command line: all of its programs and their supervisors.
+fn processes_of(folder: &str) -> Vec<String> {
+    let all = std::fs::read_dir("/proc").expect("Linux").filter_map(Result::ok);
+    all.filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok())
+        .filter(|command| command.contains(folder))
+        .collect()
+}
+
+#[tokio::test]
+async fn nothing_survives_the_sudden_death_of_the_process_that_started_it() {
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "pool::the_victim"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines =
+        std::io::BufReader::new(victim.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let folder = lines.find_map(|line| line.split_once("running in ").map(|(_, it)| it.to_owned()));
+    let folder = folder.expect("the victim says where it runs");
+    assert!(processes_of(&folder).len() >= 4, "etcd, an API server, a supervisor of each");
+
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    let started = Instant::now();
+    while !processes_of(&folder).is_empty() || std::fs::exists(&folder).unwrap() {
+        assert!(started.elapsed() < Duration::from_secs(20), "left: {:?}", processes_of(&folder));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "started and killed by `nothing_survives_the_sudden_death_of_the_process_that_started_it`"]
+async fn the_victim() {
+    let pool = Pool::start(1, Options::default()).await.unwrap();
+    let folder = pool.cluster(0).folder();
+    #[expect(clippy::print_stdout, reason = "it is how the parent learns the folder")]
+    {
+        println!("running in {}", folder.parent().expect("the folder of the run").display());
+    }
+    // Longer than the parent needs, and no hang for whoever runs ignored tests by hand.
+    tokio::time::sleep(Duration::from_mins(1)).await;
 }
