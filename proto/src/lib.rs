@@ -1,1 +1,17 @@
-//! The wire between hub and agent, and the converters to and from the words of model.
+//! The wire between hub and agent: generated messages, named limits, a codec with small buffers.
+//!
+//! Deliberately absent: any decision, and anything for people (they use HTTPS and JSON).
+
+pub mod codec;
+pub mod limits;
+
+/// Version 1 of the agent protocol, generated from `tidegate/agent/v1/*.proto`.
+pub mod v1 {
+    #![expect(
+        clippy::pedantic,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        reason = "generated code"
+    )]
+    tonic::include_proto!("tidegate.agent.v1");
+}

@@ -19,18 +19,20 @@
 
 #![warn(missing_docs)]
 
+pub mod api;
+mod report;
+mod grant;
 mod content;
+mod status;
+mod reason;
+mod state;
+mod health;
+mod selector;
+mod object;
+mod revision;
 mod digest;
 mod epoch;
-mod grant;
-mod health;
 mod name;
-mod object;
-mod reason;
-mod report;
-mod revision;
-mod selector;
-mod status;
 
 pub use content::{Manifest, ObjectEntry};
 pub use digest::{Digest, ParseDigestError};
@@ -43,4 +45,5 @@ pub use reason::{Area, Owner, Reason};
 pub use report::{ObjectStatus, Phase, Report};
 pub use revision::{Commit, ParseCommitError, Revision};
 pub use selector::{Facts, Labels, Selector, SelectorError};
-pub use status::{Fix, Next, State, Status};
+pub use state::State;
+pub use status::{Fix, Next, Status};

@@ -1,0 +1,171 @@
+//! Where the hub keeps its decisions: typed reads and one write, [`Store::commit`].
+//!
+//! Everything blocks; async callers go through one writer thread or `spawn_blocking`. Health reports
+//! are deliberately absent: they are soft state that agents send again.
+
+use std::fmt;
+
+use model::LeaseEpoch;
+
+/// A namespace of keys. The names are part of the format on disk and never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Table {
+    /// The hub itself: format version, fleet id, lease epoch.
+    Meta,
+    /// Clusters by uid.
+    Cluster,
+    /// Join tokens by token id.
+    Token,
+    /// Sources by name.
+    Source,
+    /// Events by `app \0 seq (8 bytes, big endian)`.
+    Event,
+    /// Snapshots by app.
+    Snapshot,
+    /// Authority keys and certificates.
+    Pki,
+    /// What people did, by time and number.
+    Audit,
+}
+
+impl Table {
+    /// All tables.
+    pub const ALL: [Table; 8] = [
+        Table::Meta,
+        Table::Cluster,
+        Table::Token,
+        Table::Source,
+        Table::Event,
+        Table::Snapshot,
+        Table::Pki,
+        Table::Audit,
+    ];
+
+    /// The name on disk.
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::Meta => "meta",
+            Table::Cluster => "cluster",
+            Table::Token => "token",
+            Table::Source => "source",
+            Table::Event => "event",
+            Table::Snapshot => "snapshot",
+            Table::Pki => "pki",
+            Table::Audit => "audit",
+        }
+    }
+}
+
+/// What must hold for a batch to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    /// The key has no value.
+    Absent(Table, Vec<u8>),
+    /// The key has exactly this value.
+    Equals(Table, Vec<u8>, Vec<u8>),
+}
+
+/// The writes of one decision: all or nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Checked in the same instant as the writes.
+    pub guards: Vec<Guard>,
+    /// The lease under which the writer acts; refused when the store has seen a newer one. `None` only
+    /// for taking the lease itself and for offline tools.
+    pub lease: Option<LeaseEpoch>,
+    /// Values to set.
+    pub puts: Vec<(Table, Vec<u8>, Vec<u8>)>,
+    /// Keys to remove.
+    pub deletes: Vec<(Table, Vec<u8>)>,
+}
+
+impl Batch {
+    /// An empty batch under `lease`.
+    pub fn new(lease: LeaseEpoch) -> Batch {
+        Batch { lease: Some(lease), ..Batch::default() }
+    }
+
+    /// Adds a value.
+    #[must_use]
+    pub fn put(
+        mut self,
+        table: Table,
+        key: impl Into<Vec<u8>>,
+        value: impl Into<Vec<u8>>,
+    ) -> Batch {
+        self.puts.push((table, key.into(), value.into()));
+        self
+    }
+
+    /// Removes a key.
+    #[must_use]
+    pub fn delete(mut self, table: Table, key: impl Into<Vec<u8>>) -> Batch {
+        self.deletes.push((table, key.into()));
+        self
+    }
+
+    /// Adds a condition.
+    #[must_use]
+    pub fn guard(mut self, guard: Guard) -> Batch {
+        self.guards.push(guard);
+        self
+    }
+}
+
+/// A key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// The seam between the hub and its storage. One contract suite holds for every implementation.
+pub trait Store: Send + Sync + fmt::Debug + 'static {
+    /// The value of a key.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+
+    /// All rows whose key begins with `prefix`, in key order.
+    fn scan(&self, table: Table, prefix: &[u8]) -> Result<Vec<Row>, Error>;
+
+    /// Writes all or nothing. Durable when it returns `Ok`.
+    fn commit(&self, batch: Batch) -> Result<(), Error>;
+
+    /// Takes the lease: returns an epoch higher than any before, from now on the only one accepted.
+    fn take_lease(&self) -> Result<LeaseEpoch, Error>;
+}
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A guard did not hold: somebody else was faster. Read again and decide again.
+    #[error("{table} changed meanwhile", table = .0.name())]
+    Conflict(Table),
+    /// A newer lease exists: another hub took over.
+    #[error("lease {ours} is older than the store's {newest}: another hub took over")]
+    LeaseLost {
+        /// The writer's.
+        ours: LeaseEpoch,
+        /// The store's.
+        newest: LeaseEpoch,
+    },
+    /// Another process holds the data directory.
+    #[error("the data directory is in use by another process")]
+    Locked,
+    /// What is read is not what was written.
+    #[error("the store is damaged at {place}: {what}; restore the newest backup")]
+    Corrupt {
+        /// Table and key, or file.
+        place: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// No space, or another fault of the disk. Nothing was written.
+    #[error("write to the store")]
+    Io(#[source] std::io::Error),
+    /// A value is larger than the store takes.
+    #[error("a value of {bytes} bytes in {table} is over the limit of {max}", table = .table.name())]
+    TooLarge {
+        /// Where.
+        table: Table,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+}

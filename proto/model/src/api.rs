@@ -1,0 +1,337 @@
+//! What the HTTPS API says, as CLI, UI and scripts read it. Fields are only ever added.
+//!
+//! A list is one document: `{"apiVersion":"cli.tidegate/v1","items":[…]}`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Fix, Grant, Labels, Next, Reason, State};
+
+/// `apiVersion` of every document.
+pub const API_VERSION: &str = "cli.tidegate/v1";
+
+/// A document with many items.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct List<T> {
+    /// [`API_VERSION`].
+    pub api_version: String,
+    /// The items, sorted by name unless said otherwise.
+    pub items: Vec<T>,
+}
+
+impl<T> List<T> {
+    /// A document of `items`.
+    pub fn new(items: Vec<T>) -> List<T> {
+        List { api_version: API_VERSION.to_owned(), items }
+    }
+}
+
+/// A Git repository that the hub follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceItem {
+    /// Its name.
+    pub name: String,
+    /// Where it is; without credentials.
+    pub url: String,
+    /// The ref that is followed.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// How it is.
+    pub state: State,
+    /// Why it is not `Ready`.
+    pub reason: Option<Reason>,
+    /// One sentence.
+    pub message: String,
+    /// The newest revision that was fetched, `main@sha1:…`.
+    pub revision: Option<String>,
+    /// When the ref was last looked at with success.
+    pub fetched_at: Option<Timestamp>,
+}
+
+/// A registered cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterItem {
+    /// Its name.
+    pub name: String,
+    /// Its identity.
+    pub uid: String,
+    /// Hub-side labels.
+    pub labels: Labels,
+    /// How it is: the worst of its Apps, or `Offline`, `Waiting` before its agent connects.
+    pub state: State,
+    /// Why it is not `Ready`.
+    pub reason: Option<Reason>,
+    /// One sentence.
+    pub message: String,
+    /// Whether its agent has a session now.
+    pub connected: bool,
+    /// When its agent was last heard from.
+    pub last_seen: Option<Timestamp>,
+    /// Version of its agent.
+    pub agent_version: Option<String>,
+    /// What it runs.
+    pub apps: Vec<ClusterApp>,
+}
+
+/// One App on one cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterApp {
+    /// The App's name.
+    pub app: String,
+    /// What the cluster may run; `null` before the first grant.
+    pub grant: Option<Grant>,
+    /// The revision behind the grant.
+    pub revision: Option<String>,
+    /// How it is.
+    pub state: State,
+    /// Why it is not `Ready`.
+    pub reason: Option<Reason>,
+    /// One sentence.
+    pub message: String,
+}
+
+/// An App.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppItem {
+    /// Its name.
+    pub name: String,
+    /// The source it comes from.
+    pub source: String,
+    /// How it is.
+    pub state: State,
+    /// Why it is not `Ready`.
+    pub reason: Option<Reason>,
+    /// One sentence.
+    pub message: String,
+    /// The newest revision seen in Git.
+    pub head: Option<String>,
+    /// The revision of the last completed rollout.
+    pub stable: Option<String>,
+    /// Number of clusters it targets.
+    pub clusters: usize,
+    /// How many of them are ready on the revision they are meant to run.
+    pub ready: usize,
+    /// How many clusters were granted which revision.
+    pub revisions: BTreeMap<String, usize>,
+}
+
+/// One release going out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutItem {
+    /// The App.
+    pub app: String,
+    /// Number within the App.
+    pub id: u64,
+    /// What goes out, `main@sha1:…`.
+    pub revision: String,
+    /// `forward` or `rollback`.
+    pub kind: String,
+    /// `Planned`, `Progressing`, `Paused`, `Halted`, `RollingBack`, `Completed`, `RolledBack`,
+    /// `Superseded` or `Aborted`.
+    pub state: String,
+    /// Why it is not complete.
+    pub reason: Option<Reason>,
+    /// One sentence.
+    pub message: String,
+    /// Subject of the commit.
+    pub subject: String,
+    /// Start of it.
+    pub started_at: Option<Timestamp>,
+    /// End of it.
+    pub ended_at: Option<Timestamp>,
+    /// Id of its trace.
+    pub trace_id: Option<String>,
+    /// Its waves in order.
+    pub waves: Vec<WaveItem>,
+}
+
+/// A wave of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaveItem {
+    /// The App (only in `get waves`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// The rollout (only in `get waves`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<u64>,
+    /// Its name.
+    pub name: String,
+    /// `Locked`, `Gated`, `Open`, `Proving`, `Passed` or `Skipped`.
+    pub state: String,
+    /// Why it has not passed.
+    pub reason: Option<Reason>,
+    /// One sentence.
+    pub message: String,
+    /// Its members by state; the numbers sum to `total`.
+    pub clusters: WaveClusters,
+}
+
+/// Members of a wave by state. `ready` repeats `updated + unchanged`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaveClusters {
+    /// All.
+    pub total: usize,
+    /// On the release and proved, or had nothing to change.
+    pub ready: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Waiting for wave, slot or probe.
+    pub queued: usize,
+    /// Granted, not healthy yet.
+    pub updating: usize,
+    /// Healthy, not for long enough.
+    pub verifying: usize,
+    /// Recalled, not confirmed.
+    pub recalling: usize,
+    /// Proved.
+    pub updated: usize,
+    /// Dark before exposure.
+    pub deferred: usize,
+    /// Content equal to what they run.
+    pub unchanged: usize,
+    /// Taken out by a person.
+    pub skipped: usize,
+    /// Left the fleet.
+    pub departed: usize,
+}
+
+/// The answer to `why`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WhyItem {
+    /// [`API_VERSION`].
+    pub api_version: String,
+    /// What was asked, such as `app/web` or `app/web on eu-1`.
+    pub subject: String,
+    /// How it is.
+    pub state: State,
+    /// One sentence.
+    pub message: String,
+    /// From symptom to cause; empty when all is well.
+    pub chain: Vec<WhyStep>,
+    /// What happens next by itself.
+    pub next: Vec<Next>,
+    /// What a person can do.
+    pub fix: Vec<Fix>,
+    /// Id of the trace of the rollout in question.
+    pub trace_id: Option<String>,
+}
+
+/// One step of a `why`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WhyStep {
+    /// The thing: `rollout web#3`, `wave canary`, `cluster eu-1`, `Deployment shop/web`.
+    pub subject: String,
+    /// Its reason.
+    pub reason: Option<Reason>,
+    /// The reason's owner, who can lift it.
+    pub owner: Option<crate::Owner>,
+    /// One sentence.
+    pub message: String,
+    /// Since when.
+    pub since: Option<Timestamp>,
+}
+
+/// Adds a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AddSource {
+    /// Its name.
+    pub name: String,
+    /// `file://…` or `https://…`.
+    pub url: String,
+    /// The ref to follow, such as `main`.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// File on the hub that holds `user:password` for `https://`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_file: Option<String>,
+    /// File on the hub with the CA of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
+}
+
+/// Adds a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AddCluster {
+    /// Its name.
+    pub name: String,
+    /// Hub-side labels.
+    #[serde(default)]
+    pub labels: Labels,
+    /// Life of the join token in seconds; at most 86,400, default 3,600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_seconds: Option<u64>,
+}
+
+/// The one time that a join token is shown. No `Debug` output of the token itself.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AddedCluster {
+    /// The cluster.
+    pub name: String,
+    /// Its identity.
+    pub uid: String,
+    /// The join token, `tgj1.…`.
+    pub token: String,
+    /// Until when it can be used.
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for AddedCluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AddedCluster")
+            .field("name", &self.name)
+            .field("uid", &self.uid)
+            .field("token", &"«redacted»")
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
+}
+
+/// Something that a person does to a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RolloutAction {
+    /// `pause`, `resume`, `abort`, `rollback`, `retry`, `skip` or `start`.
+    pub verb: String,
+    /// Why; needed for all but `start`.
+    #[serde(default)]
+    pub reason: String,
+    /// The cluster for `retry` and `skip`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// `resume`: the failures so far are accepted.
+    #[serde(default)]
+    pub accept: bool,
+}
+
+/// An error, as RFC 9457 says it, with our reason code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `https://tidegate.dev/reasons/CODE`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The reason's title.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What, where, why.
+    pub detail: String,
+    /// The reason.
+    pub reason: Option<Reason>,
+    /// What to do.
+    pub hint: Option<String>,
+}
