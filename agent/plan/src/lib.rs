@@ -1,1 +1,74 @@
-//! The brain of the agent: what to apply, keep and delete, and how healthy it is; touches nothing.
+//! The brain of the agent: what to apply, keep and delete, and how healthy it is.
+//!
+//! ```text
+//! content ──admit──▶ Desired ─┐
+//!                    gates ◀──┤
+//! metadata ─────────▶ Live ───┼──plan──▶ Plan {apply: steps, prune: steps}
+//! what was applied ▶ Inventory┘
+//! live objects ──health──▶ Verdict ──Tracker──▶ model::Report
+//! refusals ──classify──▶ Failure
+//! directives ──accept──▶ Stored
+//! ```
+//!
+//! Deliberately absent: a clock, randomness, I/O, async, anything of kube. Time is an argument.
+
+#![warn(missing_docs)]
+
+pub mod check;
+
+mod plan;
+
+pub mod accept;
+mod admit;
+mod prune;
+
+mod gates;
+
+mod drift;
+mod inventory;
+
+mod desired;
+
+mod fight;
+mod tracker;
+
+mod health;
+mod pods;
+
+mod classify;
+mod conflict;
+
+mod live;
+mod order;
+mod signature;
+
+mod ownership;
+
+mod keyed;
+mod redact;
+mod seeded;
+
+pub use admit::{AdmitOptions, Content, Fault, Scope, admit};
+pub use classify::{Answer, Asked, Class, Failure, Verb, classify, probe_body, probe_verdict};
+pub use conflict::{ConflictCause, Resolution, conflict_causes, conflict_policy};
+pub use desired::{Desired, DesiredObject};
+pub use drift::{Drift, drift};
+pub use fight::{Fight, FightDetector};
+pub use gates::{Blocked, Gate, gates};
+pub use health::{HealthContext, Met, Until, Verdict, health, met};
+pub use inventory::{Entry, Inventory, InventoryError, Written};
+pub use keyed::{Fingerprint, Key};
+pub use live::{Live, LiveMeta, Sight};
+pub use order::Position;
+pub use ownership::Ownership;
+pub use plan::{Action, Adopt, Need, OnDrift, Plan, Policy, Step, Task, Why, plan};
+pub use pods::{Stuck, pods_verdict};
+pub use prune::{
+    Detach, Forget, Guard, Hold, Prune, PruneTask, Spread, is_content, prune_decision,
+};
+pub use redact::{Scrubber, redacted};
+pub use signature::Signature;
+pub use tracker::{Observation, Observed, Sync, Tracker};
+
+#[cfg(feature = "mutations")]
+pub use seeded::Bug;

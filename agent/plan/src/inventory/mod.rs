@@ -1,0 +1,186 @@
+//! What this agent applied for one App: the only list from which anything is ever deleted.
+//!
+//! Written as the union of old and new before the first write of a sync, so that a crash at any
+//! request leaves nothing behind that nobody remembers. An entry leaves only after its object was
+//! seen to be gone, to be another one, or to be not ours.
+
+mod seal;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{AppName, Epoch, ObjectKey};
+use serde::{Deserialize, Serialize};
+
+use crate::desired::Desired;
+use crate::keyed::Fingerprint;
+use crate::live::{Live, LiveMeta, Sight};
+use crate::order::Position;
+use crate::signature::Signature;
+
+pub use seal::InventoryError;
+
+/// One object that was applied, or is about to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Version it was last applied with, such as `v1`.
+    #[serde(rename = "v")]
+    pub version: String,
+    /// Uid in the answer to our write; `None` while claimed and not yet answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Body that was last applied; `None` while claimed and not yet answered.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Fingerprint>,
+    /// Signature in the answer to our write.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub sig: Option<Signature>,
+    /// `resourceVersion` in the answer to our write.
+    #[serde(rename = "r", default, skip_serializing_if = "String::is_empty")]
+    pub resource_version: String,
+    /// Place in the order when it was last desired; deletion goes the other way.
+    #[serde(rename = "p", default)]
+    pub position: Position,
+    /// What its author made it depend on; these are deleted after it.
+    #[serde(rename = "n", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub depends_on: BTreeSet<ObjectKey>,
+    /// A write was announced and not yet answered: look before believing the rest.
+    #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
+    /// A Job that ran to its end: its absence afterwards is no drift.
+    #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
+    pub finished: bool,
+}
+
+/// Answer to one write of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Version it was applied with.
+    pub version: String,
+    /// Body that was applied.
+    pub fingerprint: Fingerprint,
+    /// Metadata of the answer.
+    pub meta: LiveMeta,
+}
+
+/// Everything that one App has in this cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    app: AppName,
+    epoch: Epoch,
+    entries: BTreeMap<ObjectKey, Entry>,
+}
+
+impl Inventory {
+    /// Nothing applied yet.
+    pub fn new(app: AppName) -> Inventory {
+        Inventory { app, epoch: Epoch::NONE, entries: BTreeMap::new() }
+    }
+
+    /// The App.
+    pub fn app(&self) -> &AppName {
+        &self.app
+    }
+
+    /// Epoch of the grant that was last claimed.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// All entries by key.
+    pub fn entries(&self) -> &BTreeMap<ObjectKey, Entry> {
+        &self.entries
+    }
+
+    /// One entry.
+    pub fn get(&self, key: &ObjectKey) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    /// Old ∪ new: what to store before the first write of a sync. Entries that a write may touch are
+    /// pending; what was known about them stays known.
+    #[must_use]
+    pub fn claim(&self, desired: &Desired, epoch: Epoch) -> Inventory {
+        let mut next = self.clone();
+        next.epoch = epoch;
+        for (key, object) in desired.objects() {
+            let known = next.entries.remove(key);
+            let pending = known.as_ref().is_none_or(|e| {
+                e.pending || e.uid.is_none() || e.applied != Some(object.fingerprint)
+            });
+            let known = known.unwrap_or_else(|| Entry::claimed(object.version()));
+            let entry = Entry {
+                position: object.position,
+                depends_on: object.depends_on.clone(),
+                pending,
+                ..known
+            };
+            next.entries.insert(key.clone(), entry);
+        }
+        next
+    }
+
+    /// Completes claims that were never answered (the agent died in between): a live object that
+    /// carries label, tracking id *and* an Apply entry of our manager can only be our own write.
+    /// Returns how many; store the inventory before deleting anything on the strength of it.
+    pub fn confirm(&mut self, live: &Live) -> usize {
+        let app = self.app.as_str();
+        let mut confirmed = 0;
+        for (key, entry) in self.entries.iter_mut().filter(|(_, e)| e.uid.is_none()) {
+            let Sight::Present(meta) = live.get(key) else { continue };
+            let ours = meta.owner.as_deref() == Some(app)
+                && meta.id.as_deref() == Some(&key.id())
+                && meta.sig.is_some();
+            if ours {
+                entry.uid = Some(meta.uid.clone());
+                confirmed += 1;
+            }
+        }
+        confirmed
+    }
+
+    /// Notes the answer to a write.
+    pub fn record(&mut self, key: &ObjectKey, written: Written) {
+        let known = self.entries.remove(key);
+        let known = known.unwrap_or_else(|| Entry::claimed(&written.version));
+        let entry = Entry {
+            version: written.version,
+            uid: Some(written.meta.uid),
+            applied: Some(written.fingerprint),
+            sig: written.meta.sig,
+            resource_version: written.meta.resource_version,
+            pending: false,
+            finished: false,
+            ..known
+        };
+        self.entries.insert(key.clone(), entry);
+    }
+
+    /// Notes that a Job ran to its end.
+    pub fn finish(&mut self, key: &ObjectKey) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.finished = true;
+        }
+    }
+
+    /// Drops an entry: only after its object was seen to be gone, another one, or not ours.
+    pub fn forget(&mut self, key: &ObjectKey) {
+        self.entries.remove(key);
+    }
+}
+
+impl Entry {
+    /// Announced, nothing known.
+    fn claimed(version: &str) -> Entry {
+        Entry {
+            version: version.to_owned(),
+            uid: None,
+            applied: None,
+            sig: None,
+            resource_version: String::new(),
+            position: Position::default(),
+            depends_on: BTreeSet::new(),
+            pending: true,
+            finished: false,
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Bugs on purpose: each removes one safety check, and a test shows that the laws notice.
+//! Only the `mutations` feature can set one; a shipped binary always passes `None`.
+
+/// One check left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "mutations"), expect(dead_code, reason = "only tests seed bugs"))]
+pub enum Bug {
+    /// Delete without comparing the uid.
+    NoUidCheck,
+    /// Delete without comparing the ownership label.
+    NoLabelCheck,
+    /// Delete without comparing the tracking id.
+    NoIdCheck,
+    /// Take an empty set for an order to delete everything.
+    PruneOnEmpty,
+    /// Believe a status without asking which generation it is about.
+    NaiveGeneration,
+    /// Apply in one heap, without order.
+    NoOrder,
+    /// Delete in the order of applying.
+    NoReverse,
+    /// Accept a grant without comparing epochs.
+    StepDown,
+}
