@@ -43,7 +43,7 @@ pub fn accept(stored: &Stored, hub_term: LeaseEpoch, directive: &Directive) -> D
 }
 
 /// [`accept`] with a bug on purpose.
-pub(crate) fn accept_seeded(
+pub fn accept_seeded(
     stored: &Stored,
     hub_term: LeaseEpoch,
     directive: &Directive,

@@ -1,4 +1,18 @@
 //! The door: content → [`Desired`], or every error at once and nothing written.
+//!
+//! `expand` opens lists, `sanitise` takes off what is not desired state, `identity` finds out which
+//! object it is, `bounds` and `lists` find what the API server would refuse or choke on, `links` finds
+//! what must come before what.
+
+mod expand;
+mod sanitise;
+
+mod links;
+
+mod identity;
+
+mod bounds;
+mod lists;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,8 +20,12 @@ use std::fmt;
 use model::{AppName, Digest, ObjectKey, Reason};
 use serde_json::Value;
 
-use crate::desired::Desired;
-use crate::keyed::Key;
+use crate::desired::{Desired, DesiredObject};
+use crate::keyed::{Fingerprint, Key};
+use crate::ownership::Ownership;
+
+/// Part of every fingerprint; rises when sanitising changes what a body becomes.
+const BODY_VERSION: &[u8] = b"body-1";
 
 /// One object of a release, its bytes already checked against `digest`.
 #[derive(Clone)]
@@ -18,10 +36,16 @@ pub struct Content {
     pub object: Value,
 }
 
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content").field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
 /// Tells which kinds live in namespaces: from discovery, never from a table.
 pub trait Scope {
-    /// `Some(true)` when namespaced, `None` when the kind is not served (a definition in the same set
-    /// is looked at before).
+    /// `Some(true)` when namespaced, `None` when the kind is not served (definitions in the same set
+    /// are looked at first).
     fn namespaced(&self, group: &str, kind: &str) -> Option<bool>;
 }
 
@@ -34,8 +58,23 @@ pub struct AdmitOptions {
     pub default_namespace: Option<String>,
     /// Where the agent itself lives; no App may put anything there.
     pub agent_namespace: Option<String>,
-    /// `group/Kind` allowed; `None` allows all.
+    /// Cluster-scoped objects that the agent itself is made of; no App may contain them.
+    pub agent_objects: BTreeSet<ObjectKey>,
+    /// `group/Kind` allowed (core group: `/Kind`); `None` allows all.
     pub kinds: Option<BTreeSet<String>>,
+}
+
+impl AdmitOptions {
+    /// No default namespace, nothing of the agent in the cluster, all kinds.
+    pub fn new(key: Key) -> AdmitOptions {
+        AdmitOptions {
+            key,
+            default_namespace: None,
+            agent_namespace: None,
+            agent_objects: BTreeSet::new(),
+            kinds: None,
+        }
+    }
 }
 
 /// One thing that is wrong.
@@ -66,6 +105,47 @@ impl fmt::Display for Fault {
     }
 }
 
+/// A fault before its object is known.
+pub(crate) struct Flaw {
+    reason: Reason,
+    path: String,
+    message: String,
+}
+
+impl Flaw {
+    fn new(path: impl Into<String>, message: impl Into<String>) -> Flaw {
+        Flaw { reason: Reason::ContentInvalid, path: path.into(), message: message.into() }
+    }
+
+    fn because(mut self, reason: Reason) -> Flaw {
+        self.reason = reason;
+        self
+    }
+}
+
+/// One object on its way through the door.
+struct Item {
+    index: usize,
+    /// Path of the object within its content: `items[3].` when it came out of a list.
+    inside: String,
+    digest: Digest,
+    object: Value,
+    key: Option<ObjectKey>,
+}
+
+impl Item {
+    fn fault(&self, flaw: Flaw) -> Fault {
+        let dot = if self.inside.is_empty() || flaw.path.is_empty() { "" } else { "." };
+        Fault {
+            reason: flaw.reason,
+            key: self.key.clone(),
+            index: self.index,
+            path: format!("{}{dot}{}", self.inside, flaw.path),
+            message: flaw.message,
+        }
+    }
+}
+
 /// Admits a whole set or nothing.
 pub fn admit(
     app: &AppName,
@@ -73,6 +153,69 @@ pub fn admit(
     scope: &dyn Scope,
     options: &AdmitOptions,
 ) -> Result<Desired, Vec<Fault>> {
-    let _ = (contents, scope, options);
-    Ok(Desired { app: app.clone(), objects: BTreeMap::new(), notes: Vec::new() })
+    let mut faults = Vec::new();
+    let mut notes = Vec::new();
+    let mut items = expand::expand(contents, &mut faults);
+    for item in &mut items {
+        sanitise::sanitise(&mut item.object);
+    }
+    let definitions = identity::definitions(&items);
+    for item in &mut items {
+        match identity::identify(&mut item.object, &definitions, scope, options) {
+            Ok((key, note)) => {
+                notes.extend(note);
+                item.key = Some(key);
+            }
+            Err(flaws) => faults.extend(flaws.into_iter().map(|flaw| item.fault(flaw))),
+        }
+        let flaws = bounds::check(&item.object).into_iter().chain(lists::check(&item.object));
+        faults.extend(flaws.map(|flaw| item.fault(flaw)));
+    }
+    faults.extend(identity::duplicates(&items));
+    let linked = links::link(&items, &definitions);
+    faults.extend(linked.faults);
+    notes.extend(linked.notes);
+    if faults.is_empty() {
+        let objects = finish(app, items, linked.links, options);
+        Ok(Desired { app: app.clone(), objects, notes })
+    } else {
+        faults.sort();
+        faults.dedup();
+        Err(faults)
+    }
+}
+
+/// Marks and fingerprints what is in order.
+fn finish(
+    app: &AppName,
+    items: Vec<Item>,
+    mut links: BTreeMap<ObjectKey, links::Links>,
+    options: &AdmitOptions,
+) -> BTreeMap<ObjectKey, DesiredObject> {
+    let ownership = Ownership::of(app);
+    let mut objects = BTreeMap::new();
+    for item in items {
+        let Some(key) = item.key else { continue };
+        let links = links.remove(&key).unwrap_or_default();
+        let mut body = item.object;
+        ownership.stamp(&mut body, &key);
+        let parts: [&[u8]; 5] = [
+            BODY_VERSION,
+            app.as_str().as_bytes(),
+            key.namespace.as_bytes(),
+            item.digest.as_bytes(),
+            item.inside.as_bytes(),
+        ];
+        let object = DesiredObject {
+            key: key.clone(),
+            api_version: identity::text(&body, "apiVersion").unwrap_or_default().to_owned(),
+            fingerprint: Fingerprint::of(&options.key, &parts),
+            position: links.position,
+            depends_on: links.depends_on,
+            needs: links.needs,
+            body,
+        };
+        objects.insert(key, object);
+    }
+    objects
 }

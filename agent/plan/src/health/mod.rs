@@ -77,11 +77,7 @@ pub fn health(object: &Value, context: &HealthContext) -> Verdict {
     health_seeded(object, context, None)
 }
 
-pub(crate) fn health_seeded(
-    _object: &Value,
-    _context: &HealthContext,
-    _bug: Option<Bug>,
-) -> Verdict {
+pub fn health_seeded(_object: &Value, _context: &HealthContext, _bug: Option<Bug>) -> Verdict {
     Verdict::new(Health::Unknown, Reason::HealthUnknown, "no rule")
 }
 

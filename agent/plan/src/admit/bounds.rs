@@ -1,0 +1,115 @@
+//! Limits of the API server, found before it has to say so. Messages name keys and sizes, never values.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use model::Reason;
+use serde_json::{Map, Value};
+
+use super::Flaw;
+use crate::path;
+
+/// Longest label value.
+const LABEL_VALUE_BYTES: usize = 63;
+/// All annotations of one object, keys and values.
+const ANNOTATIONS_BYTES: usize = 262_144;
+/// One object; etcd takes 1.5 MiB, and the server adds managed fields.
+const OBJECT_BYTES: usize = 1_468_006; // 1.4 MiB
+/// `data` of a Secret or ConfigMap, decoded.
+const DATA_BYTES: usize = 1_048_576;
+
+/// Everything over a limit, or of the wrong type where types are easily mistaken.
+pub(super) fn check(object: &Value) -> Vec<Flaw> {
+    let mut flaws = Vec::new();
+    let meta = object.get("metadata");
+    let map = |name: &str| meta?.get(name);
+    texts("metadata.labels", map("labels"), &mut flaws);
+    texts("metadata.annotations", map("annotations"), &mut flaws);
+    for (name, value) in entries(map("labels")) {
+        if let Some(why) = value.as_str().and_then(label_fault) {
+            flaws.push(Flaw::new(path::field("metadata.labels", name), why));
+        }
+    }
+    let annotations: usize = entries(map("annotations"))
+        .map(|(name, value)| name.len() + value.as_str().map_or(0, str::len))
+        .sum();
+    if annotations > ANNOTATIONS_BYTES {
+        let why = format!("{annotations} bytes in all; at most {ANNOTATIONS_BYTES}");
+        flaws.push(Flaw::new("metadata.annotations", why).because(Reason::ObjectTooLarge));
+    }
+    match object.get("kind").and_then(Value::as_str) {
+        Some("Secret") => data(object, true, &mut flaws),
+        Some("ConfigMap") => data(object, false, &mut flaws),
+        _ => {}
+    }
+    let bytes = serde_json::to_string(object).map_or(0, |text| text.len());
+    if bytes > OBJECT_BYTES {
+        let why = format!("{bytes} bytes; at most {OBJECT_BYTES}");
+        flaws.push(Flaw::new("", why).because(Reason::ObjectTooLarge));
+    }
+    flaws
+}
+
+fn entries(map: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
+    map.and_then(Value::as_object).into_iter().flat_map(Map::iter)
+}
+
+/// All values of a map must be texts: `"yes"`, not `yes`.
+fn texts(base: &str, map: Option<&Value>, flaws: &mut Vec<Flaw>) {
+    if map.is_some_and(|map| !map.is_object()) {
+        flaws.push(Flaw::new(base, "is not a map"));
+    }
+    for (name, value) in entries(map).filter(|(_, value)| !value.is_string()) {
+        let kind = match value {
+            Value::Null => "empty",
+            Value::Bool(_) => "true or false",
+            Value::Number(_) => "a number",
+            Value::String(_) => "text",
+            Value::Array(_) => "a list",
+            Value::Object(_) => "a map",
+        };
+        flaws.push(Flaw::new(path::field(base, name), format!("is {kind}, not text; quote it")));
+    }
+}
+
+/// The data of a Secret or ConfigMap.
+fn data(object: &Value, secret: bool, flaws: &mut Vec<Flaw>) {
+    let mut bytes = 0;
+    for base in ["data", "stringData", "binaryData"] {
+        let map = object.get(base);
+        texts(base, map, flaws);
+        let encoded = base == "binaryData" || (secret && base == "data");
+        for (name, value) in entries(map) {
+            let Some(text) = value.as_str() else { continue };
+            match STANDARD.decode(text) {
+                Ok(decoded) if encoded => bytes += decoded.len(),
+                Err(_) if encoded => {
+                    let why = "is not base64; put plain text into `stringData`";
+                    flaws.push(Flaw::new(path::field(base, name), why));
+                }
+                Ok(_) | Err(_) => bytes += text.len(),
+            }
+        }
+    }
+    if bytes > DATA_BYTES {
+        let why = format!("{bytes} bytes in all; at most {DATA_BYTES}");
+        flaws.push(Flaw::new("data", why).because(Reason::ObjectTooLarge));
+    }
+}
+
+/// What is wrong with a label value. Values of labels are no secrets, still only sizes are named.
+fn label_fault(value: &str) -> Option<String> {
+    if value.len() > LABEL_VALUE_BYTES {
+        return Some(format!(
+            "{} bytes; a label value has at most {LABEL_VALUE_BYTES}",
+            value.len()
+        ));
+    }
+    let edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let fits = edge(value.chars().next()) && edge(value.chars().last()) && value.chars().all(inner);
+    (!fits).then(|| {
+        "a label value has letters, digits, `-`, `_` and `.`, and begins and ends with a letter or \
+         digit"
+            .to_owned()
+    })
+}
