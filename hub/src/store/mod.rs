@@ -3,9 +3,23 @@
 //! Everything blocks; async callers go through one writer thread or `spawn_blocking`. Health reports
 //! are deliberately absent: they are soft state that agents send again.
 
+pub mod memory;
+
 use std::fmt;
 
 use model::LeaseEpoch;
+
+pub use memory::Memory;
+
+/// Longest key, in bytes: the longest we make is an App's name and a sequence number, 72 bytes.
+pub const KEY_BYTES_MAX: usize = 512;
+
+/// Largest value, in bytes: a snapshot of an App with 10,000 clusters is about 2 MiB; anything larger
+/// belongs among the content files.
+pub const VALUE_BYTES_MAX: usize = 16 << 20;
+
+/// Largest sum of keys and values of one batch, in bytes: one largest value with room for small ones.
+pub const BATCH_BYTES_MAX: usize = VALUE_BYTES_MAX + (4 << 20);
 
 /// A namespace of keys. The names are part of the format on disk and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +79,17 @@ pub enum Guard {
     Equals(Table, Vec<u8>, Vec<u8>),
 }
 
-/// The writes of one decision: all or nothing.
+impl Guard {
+    /// The table it looks at.
+    pub fn table(&self) -> Table {
+        match self {
+            Guard::Absent(table, _) | Guard::Equals(table, _, _) => *table,
+        }
+    }
+}
+
+/// The writes of one decision: all or nothing. When a key stands in it more than once, the last put
+/// holds, and a delete holds over any put.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     /// Checked in the same instant as the writes.
@@ -130,6 +154,30 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn take_lease(&self) -> Result<LeaseEpoch, Error>;
 }
 
+/// A key as people read it: text as it is, other bytes as `\xx`.
+pub fn show_key(key: &[u8]) -> String {
+    key.escape_ascii().to_string()
+}
+
+/// Refuses a batch that no implementation would take.
+fn check_sizes(batch: &Batch) -> Result<(), Error> {
+    let mut sum = 0;
+    for (table, key, value) in &batch.puts {
+        let over = |bytes, max| Err(Error::TooLarge { table: *table, bytes, max });
+        if key.len() > KEY_BYTES_MAX {
+            return over(key.len(), KEY_BYTES_MAX);
+        }
+        if value.len() > VALUE_BYTES_MAX {
+            return over(value.len(), VALUE_BYTES_MAX);
+        }
+        sum += key.len() + value.len();
+        if sum > BATCH_BYTES_MAX {
+            return over(sum, BATCH_BYTES_MAX);
+        }
+    }
+    Ok(())
+}
+
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -158,8 +206,8 @@ pub enum Error {
     /// No space, or another fault of the disk. Nothing was written.
     #[error("write to the store")]
     Io(#[source] std::io::Error),
-    /// A value is larger than the store takes.
-    #[error("a value of {bytes} bytes in {table} is over the limit of {max}", table = .table.name())]
+    /// A key, a value or a batch is larger than the store takes.
+    #[error("{bytes} bytes for {table} are over the limit of {max}", table = .table.name())]
     TooLarge {
         /// Where.
         table: Table,

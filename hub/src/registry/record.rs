@@ -1,0 +1,201 @@
+//! The records as they stand on disk: JSON with a version. Fields are only ever added, with a default,
+//! so that old records decode for ever.
+
+use jiff::Timestamp;
+use model::{ClusterName, ClusterUid, Digest, Labels, SourceName};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::store::{self, Table};
+
+/// The version of the envelope that we write, and the newest that we read.
+const VERSION: u32 = 1;
+
+/// Random name of a join token.
+pub type TokenId = [u8; 16];
+
+/// A registered cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterRecord {
+    /// Its identity.
+    pub uid: ClusterUid,
+    /// Its name, unique among the clusters that exist.
+    pub name: ClusterName,
+    /// Hub-side labels.
+    pub labels: Labels,
+    /// Whether it may connect.
+    pub state: ClusterState,
+    /// Serial of the certificate in use.
+    #[serde(default, with = "hexadecimal")]
+    pub active_serial: Option<Vec<u8>>,
+    /// Serial of a certificate that was signed and not used yet.
+    #[serde(default, with = "hexadecimal")]
+    pub pending_serial: Option<Vec<u8>>,
+    /// The key that brings back a cluster whose certificate ran out.
+    #[serde(default, with = "hexadecimal")]
+    pub recovery_key: Option<Vec<u8>>,
+    /// End of the newest certificate.
+    #[serde(default)]
+    pub not_after: Option<Timestamp>,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// Sessions that were opened so far: the newest session epoch. Rises only.
+    #[serde(default)]
+    pub sessions: u64,
+}
+
+/// Whether a cluster may connect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClusterState {
+    /// Added; its agent did not connect yet.
+    Pending,
+    /// Its agent connected.
+    Active,
+    /// May connect and report; receives nothing.
+    Suspended {
+        /// For people.
+        why: String,
+    },
+    /// Never again.
+    Revoked,
+}
+
+/// A join token. The secret itself is known to its bearer alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRecord {
+    /// Names it.
+    #[serde(with = "hexadecimal")]
+    pub id: TokenId,
+    /// The cluster it is for.
+    pub cluster: ClusterUid,
+    /// SHA-256 of the secret.
+    pub secret_hash: Digest,
+    /// Not accepted from then on, by the hub's clock.
+    pub expires_at: Timestamp,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// What became of it.
+    pub state: TokenState,
+}
+
+/// What became of a join token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TokenState {
+    /// Not shown to us yet.
+    New,
+    /// Shown with these two keys: nobody else can use it; the same one may ask again for a while.
+    Bound {
+        /// SHA-256 of the public key in the request.
+        spki: Digest,
+        /// SHA-256 of the recovery key.
+        recovery: Digest,
+        /// When.
+        at: Timestamp,
+    },
+    /// The certificate that it led to was used.
+    Used {
+        /// SHA-256 of the public key in the request.
+        spki: Digest,
+        /// SHA-256 of the recovery key.
+        recovery: Digest,
+    },
+    /// Taken back.
+    Revoked,
+}
+
+/// A Git repository that the hub follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRecord {
+    /// Its name.
+    pub name: SourceName,
+    /// Where it is; without credentials.
+    pub url: String,
+    /// The ref that is followed.
+    pub reference: String,
+    /// File on the hub with the credentials.
+    #[serde(default)]
+    pub credentials_file: Option<String>,
+    /// File on the hub with further roots to trust for this source.
+    #[serde(default)]
+    pub ca_file: Option<String>,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope<T> {
+    v: u32,
+    #[serde(flatten)]
+    record: T,
+}
+
+/// Only the version: read first, so that a newer record is refused by name and not by a missing field.
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+/// A record as it is stored.
+pub(super) fn encode<T: Serialize>(record: &T) -> Vec<u8> {
+    serde_json::to_vec(&Envelope { v: VERSION, record })
+        .expect("records have string keys and no failing serializer")
+}
+
+/// A record from what was stored.
+pub(super) fn decode<T: DeserializeOwned>(
+    table: Table,
+    key: &[u8],
+    bytes: &[u8],
+) -> Result<T, store::Error> {
+    let fault = |what: String| store::Error::Corrupt {
+        place: format!("{} `{}`", table.name(), store::show_key(key)),
+        what,
+    };
+    let version = serde_json::from_slice::<Version>(bytes).map_err(|e| fault(e.to_string()))?.v;
+    if version > VERSION {
+        return Err(fault(format!("written by a newer version (format {version})")));
+    }
+    let envelope = serde_json::from_slice::<Envelope<T>>(bytes);
+    Ok(envelope.map_err(|e| fault(e.to_string()))?.record)
+}
+
+/// Bytes as hexadecimal digits, for values that people compare.
+mod hexadecimal {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) trait Bytes: Sized {
+        fn show(&self) -> Option<String>;
+        fn take(digits: Option<String>) -> Result<Self, String>;
+    }
+
+    impl Bytes for Option<Vec<u8>> {
+        fn show(&self) -> Option<String> {
+            self.as_ref().map(hex::encode)
+        }
+        fn take(digits: Option<String>) -> Result<Self, String> {
+            digits.map(|d| hex::decode(d).map_err(|e| e.to_string())).transpose()
+        }
+    }
+
+    impl<const N: usize> Bytes for [u8; N] {
+        fn show(&self) -> Option<String> {
+            Some(hex::encode(self))
+        }
+        fn take(digits: Option<String>) -> Result<Self, String> {
+            let mut bytes = [0; N];
+            hex::decode_to_slice(digits.unwrap_or_default(), &mut bytes)
+                .map_err(|e| e.to_string())?;
+            Ok(bytes)
+        }
+    }
+
+    pub(super) fn serialize<B: Bytes, S: Serializer>(bytes: &B, to: S) -> Result<S::Ok, S::Error> {
+        match bytes.show() {
+            Some(digits) => to.serialize_str(&digits),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, B: Bytes, D: Deserializer<'de>>(from: D) -> Result<B, D::Error> {
+        B::take(Option::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
