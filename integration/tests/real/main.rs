@@ -1,3 +1,5 @@
 //! Everything that needs a real API server. A missing program is a failure that names `make kube`, never a skipped test.
 
+mod clusters;
+mod parity;
 mod pool;

@@ -1,0 +1,12 @@
+//! Clusters that the tests of this process share. They end with the process.
+
+use integration::kubernetes::{Options, Pool, RealCluster};
+use tokio::sync::OnceCell;
+
+static WHOLE: OnceCell<Pool> = OnceCell::const_new();
+
+/// One cluster with controllers and a node. Use a namespace, and names of cluster-wide objects, of your own.
+pub(crate) async fn whole(at: usize) -> &'static RealCluster {
+    let start = || Pool::start(2, Options::with_controllers());
+    WHOLE.get_or_try_init(start).await.expect("a real cluster").cluster(at)
+}
