@@ -1,7 +1,9 @@
-//! The wire between hub and agent: generated messages, named limits, a codec with small buffers.
+//! The wire between hub and agent: generated messages, converters to the words of `model`, named limits, a
+//! codec with small buffers.
 //!
 //! Deliberately absent: any decision, and anything for people (they use HTTPS and JSON).
 
+pub mod convert;
 pub mod codec;
 pub mod limits;
 

@@ -390,6 +390,18 @@ reasons! {
     StaleHub = "AGT-709", Failed, Platform, "An older hub spoke",
         "Stop the older hub.",
         "A hub with an older term sent directives; the agent refused them.";
+    SessionReplaced = "AGT-710", Progressing, Us, "Another connection took over",
+        "Nothing to do; if it repeats, two agents run with one identity: stop one of them.",
+        "The same cluster connected again; only its newest connection is served.";
+    SessionEnded = "AGT-711", Progressing, Us, "The hub ended the connection",
+        "Nothing to do: the agent connects again by itself.",
+        "Connections end at a set age, at the end of a certificate, and when the hub stops.";
+    ProtocolBroken = "AGT-712", Failed, Us, "A message breaks the protocol",
+        "Upgrade hub and agent to the same version, and report this if it stays.",
+        "Hub or agent received a message that it cannot follow; what it names was not done.";
+    ClusterSuspended = "AGT-713", Waiting, Platform, "Cluster is suspended",
+        "Resume the cluster when it is safe.",
+        "The cluster keeps and repairs what it runs and is sent nothing new.";
     TokenUnknown = "JOI-801", Failed, User, "Join token not known",
         "Make a new one with `tidegate cluster add`.",
         "The hub does not know the join token, or its secret is wrong.";
@@ -420,6 +432,12 @@ reasons! {
     CertificateExpired = "JOI-810", Failed, User, "Agent certificate expired",
         "Make a new join token with `tidegate cluster add`; the agent keeps what it runs.",
         "The agent was away for longer than its certificate lives.";
+    TooManyAttempts = "JOI-811", Waiting, User, "Too many attempts to join",
+        "Wait a minute and try again.",
+        "One address tried to join more often than the hub allows.";
+    ProofInvalid = "JOI-812", Failed, User, "Proof of the join is not valid",
+        "Start the agent again; check that nothing between agent and hub opens TLS.",
+        "The proof was made for another connection, is older than a minute, or is signed with another key.";
     StoreCorrupt = "STO-901", Failed, Platform, "Store is damaged",
         "Restore the newest backup.",
         "A record of the hub's store is not what was written. The hub refuses to guess.";

@@ -1,0 +1,4 @@
+//! What the wire promises to both sides.
+
+mod convert;
+mod recorded;
