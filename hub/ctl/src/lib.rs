@@ -1,1 +1,13 @@
-//! The command line of Tidegate.
+//! `tidegate`, the hands: a client of the hub's HTTPS API and of nothing else.
+//!
+//! stdout is data, stderr is talk. The hub's own code is deliberately absent here: what the CLI can do,
+//! any script can do with the same API.
+
+mod commands;
+mod cli;
+mod connect;
+mod output;
+mod error;
+
+pub use cli::{Cli, run};
+pub use error::{Error, Exit};

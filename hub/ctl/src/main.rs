@@ -1,2 +1,7 @@
-//! Placeholder entry point.
-fn main() {}
+//! Parse, run, print the error, exit.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ctl::run(std::env::args_os())
+}
