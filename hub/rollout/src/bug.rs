@@ -4,7 +4,10 @@
 
 /// A guard that can be switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(feature = "mutations"), expect(unreachable_pub, reason = "public to the property test only"))]
+#[cfg_attr(
+    not(feature = "mutations"),
+    expect(unreachable_pub, reason = "public to the property test only")
+)]
 pub enum Bug {
     /// A report about another epoch or digest counts as success.
     StaleSuccess,

@@ -52,13 +52,7 @@ pub struct Refusal {
 }
 
 /// The event that carries out a verb, or why it is refused. Nothing changes until it is appended.
-pub fn command(
-    app: &App,
-    verb: &Verb,
-    by: &Actor,
-    now: Now,
-    obs: &Obs,
-) -> Result<Event, Refusal> {
+pub fn command(app: &App, verb: &Verb, by: &Actor, now: Now, obs: &Obs) -> Result<Event, Refusal> {
     let _ = (verb, by, now, obs);
     Err(Refusal {
         reason: Reason::NotSupportedYet,

@@ -55,7 +55,7 @@ pub use spec::{
     Strategy, Targets, WaveSettings, WaveSpec,
 };
 pub use state::{
-    Actor, App, Cause, Condemned, Counts, DeferredWhy, FailureWhy, Given, Head, Held, Holding, Kind, Limits,
-    Member, MemberState, Outcome, Rollout, RolloutState, Verdict, Wave, WaveState,
+    Actor, App, Cause, Condemned, Counts, DeferredWhy, FailureWhy, Given, Head, Held, Holding,
+    Kind, Limits, Member, MemberState, Outcome, Rollout, RolloutState, Verdict, Wave, WaveState,
 };
 pub use wakeup::next_wakeup;

@@ -256,8 +256,7 @@ impl Default for Strategy {
             soak: 10 * MINUTE,
             ..WaveSettings::default()
         };
-        let rest =
-            WaveSettings { max_in_flight: Amount::Percent(25), ..WaveSettings::default() };
+        let rest = WaveSettings { max_in_flight: Amount::Percent(25), ..WaveSettings::default() };
         // A fleet of one cluster has nothing left for the second wave.
         let mut second = wave("rest", Members::Rest, rest);
         second.allow_empty = true;

@@ -153,7 +153,7 @@ impl Fleet {
 
     /// A sign of life.
     pub fn heard(&self, uid: &ClusterUid, session: SessionId) {
-        self.with(uid, session, |agent, clock| agent.heard(clock));
+        self.with(uid, session, Agent::heard);
     }
 
     /// A report. One that is not newer by (boot, seq) changes nothing but the time of hearing.

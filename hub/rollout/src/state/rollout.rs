@@ -194,7 +194,9 @@ impl Rollout {
 
     /// The first wave that is neither passed nor skipped.
     pub fn current_wave(&self) -> Option<usize> {
-        self.waves.iter().position(|w| !matches!(w.state, WaveState::Passed { .. } | WaveState::Skipped))
+        self.waves
+            .iter()
+            .position(|w| !matches!(w.state, WaveState::Passed { .. } | WaveState::Skipped))
     }
 
     /// Members of a wave in a state.

@@ -177,9 +177,9 @@ impl MemberState {
     /// Whether it counts against `maxInFlight`.
     pub fn takes_slot(&self) -> bool {
         match self {
-            MemberState::Updating { .. } | MemberState::Verifying | MemberState::Recalling { .. } => {
-                true
-            }
+            MemberState::Updating { .. }
+            | MemberState::Verifying
+            | MemberState::Recalling { .. } => true,
             MemberState::Queued
             | MemberState::Updated
             | MemberState::Failed { .. }
