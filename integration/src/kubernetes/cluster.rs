@@ -143,6 +143,16 @@ impl RealCluster {
         }
     }
 
+    /// Forgets all versions but the current one and restarts the API server: watches from before get 410, pages too.
+    pub async fn forget_history(&self) -> Result<(), Error> {
+        if self.etcd.is_shared {
+            return Err(Error::SharedHistory { cluster: self.name.clone() });
+        }
+        self.stop_api().await?;
+        self.etcd.compact().await?;
+        self.restart_api().await
+    }
+
     fn authority(&self) -> &str {
         &self.etcd.authority.certificate_pem
     }

@@ -1,9 +1,11 @@
 //! The one etcd of this process, and the folder of everything that the clusters write. Lives as long as a pool does.
+//! A pool that wants to throw away history has one of its own.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -24,6 +26,7 @@ static SHARED: Mutex<Weak<Etcd>> = Mutex::const_new(Weak::new());
 pub(super) struct Etcd {
     pub(super) folder: PathBuf,
     pub(super) authority: Authority,
+    pub(super) is_shared: bool,
     port: u16,
     _process: Process,
 }
@@ -35,16 +38,46 @@ impl Etcd {
         if let Some(running) = shared.upgrade() {
             return Ok(running);
         }
-        let started = Arc::new(Self::start(binaries).await?);
+        let started = Arc::new(Self::start(binaries, true).await?);
         *shared = Arc::downgrade(&started);
         Ok(started)
+    }
+
+    pub(super) async fn own(binaries: &Binaries) -> Result<Arc<Self>, Error> {
+        Ok(Arc::new(Self::start(binaries, false).await?))
+    }
+
+    /// Throws away every version of every object but the current one.
+    pub(super) async fn compact(&self) -> Result<(), Error> {
+        let failed = |what| move |answer: String| Error::Etcd { what, answer };
+        // `AA==` is a key that no object has; the answer tells the revision all the same.
+        let read = self.post("/v3/kv/range", r#"{"key":"AA=="}"#).await;
+        let read = read.map_err(failed("tell its revision"))?;
+        let answer: Value = serde_json::from_str(&read).unwrap_or_default();
+        let Some(revision) = answer["header"]["revision"].as_str() else {
+            return Err(failed("tell its revision")(read));
+        };
+        let order = format!(r#"{{"revision":"{revision}","physical":true}}"#);
+        self.post("/v3/kv/compaction", &order).await.map_err(failed("compact"))?;
+        Ok(())
+    }
+
+    /// The body of a good answer; of a bad one everything, as the error.
+    async fn post(&self, path: &str, body: &str) -> Result<String, String> {
+        let length = body.len();
+        let request = format!("POST {path} HTTP/1.0\r\ncontent-length: {length}\r\n\r\n{body}");
+        let answer = ask(self.port, &request).await.map_err(|error| error.to_string())?;
+        match answer.split_once("\r\n\r\n") {
+            Some((head, body)) if is_ok(head) => Ok(body.to_owned()),
+            _ => Err(answer),
+        }
     }
 
     pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    async fn start(binaries: &Binaries) -> Result<Self, Error> {
+    async fn start(binaries: &Binaries, is_shared: bool) -> Result<Self, Error> {
         let folder = tempfile::Builder::new()
             .prefix("tidegate-clusters-")
             .tempdir()
@@ -55,7 +88,7 @@ impl Etcd {
         let remove = std::env::var_os(KEEP).is_none().then_some(folder.as_path());
         let (port, process) =
             on_a_free_port("etcd", |port| start_on(port, &folder, program.clone(), remove)).await?;
-        Ok(Self { folder, authority, port, _process: process })
+        Ok(Self { folder, authority, is_shared, port, _process: process })
     }
 }
 
@@ -85,13 +118,17 @@ async fn start_on(
 }
 
 async fn is_ready(port: u16) -> bool {
-    let ask = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
-    };
-    ask.await
-        .is_ok_and(|answer| answer.lines().next().is_some_and(|status| status.contains(" 200 ")))
+    ask(port, "GET /readyz HTTP/1.0\r\n\r\n").await.is_ok_and(|answer| is_ok(&answer))
+}
+
+async fn ask(port: u16, request: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+fn is_ok(answer: &str) -> bool {
+    answer.lines().next().is_some_and(|status| status.contains(" 200 "))
 }

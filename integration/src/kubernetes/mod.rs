@@ -37,13 +37,15 @@ pub struct Options {
     pub controllers: bool,
     /// How many pretend nodes exist; needs `controllers` to become Ready.
     pub nodes: u32,
+    /// Whether the pool has an etcd to itself, so that [`RealCluster::forget_history`] may be called.
+    pub own_etcd: bool,
 }
 
 impl Options {
     /// A whole cluster with one pretend node, on which pods become Ready at once, except those with an image that ends in
     /// `:broken`: they stay in `ImagePullBackOff`.
     pub const fn with_controllers() -> Self {
-        Self { controllers: true, nodes: 1 }
+        Self { controllers: true, nodes: 1, own_etcd: false }
     }
 }
 
@@ -77,6 +79,10 @@ pub enum Error {
     Random(getrandom::Error),
     #[error("cannot read the access file of `{cluster}`")]
     Access { cluster: String, source: Box<kube::config::KubeconfigError> },
+    #[error("etcd did not {what}: {answer}")]
+    Etcd { what: &'static str, answer: String },
+    #[error("`{cluster}` shares its etcd; a pool with `own_etcd` may forget")]
+    SharedHistory { cluster: String },
     #[error("`{cluster}` refused a request of its own test pool")]
     Request { cluster: String, source: Box<kube::Error> },
 }

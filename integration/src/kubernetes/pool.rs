@@ -15,7 +15,11 @@ impl Pool {
     /// Starts `n` clusters and returns when all of them are ready to be used.
     pub async fn start(n: usize, options: Options) -> Result<Self, Error> {
         let binaries = binaries()?;
-        let etcd = Etcd::shared(&binaries).await?;
+        let etcd = if options.own_etcd {
+            Etcd::own(&binaries).await?
+        } else {
+            Etcd::shared(&binaries).await?
+        };
         let starts = (0..n).map(|_| RealCluster::start(&binaries, &etcd, options));
         Ok(Self { clusters: try_join_all(starts).await? })
     }

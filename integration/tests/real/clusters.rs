@@ -10,3 +10,9 @@ pub(crate) async fn whole(at: usize) -> &'static RealCluster {
     let start = || Pool::start(2, Options::with_controllers());
     WHOLE.get_or_try_init(start).await.expect("a real cluster").cluster(at)
 }
+
+/// A bare cluster of one's own, whose history may be thrown away.
+pub(crate) async fn forgetful() -> Pool {
+    let options = Options { own_etcd: true, ..Options::default() };
+    Pool::start(1, options).await.expect("a real cluster")
+}

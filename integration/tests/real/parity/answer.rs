@@ -136,10 +136,12 @@ impl Names {
             rest = &rest[at + UID..];
         }
         normal.push_str(rest);
-        if normal.to_lowercase().replace(' ', "").contains("resourceversion") {
+        let counts =
+            ["too old resource version", "in the precondition", "Too large resource version"];
+        if counts.iter().any(|text| normal.contains(text)) {
             normal = without_numbers(&normal);
         }
-        normal
+        without_memory(&normal).to_owned()
     }
 }
 
@@ -156,6 +158,13 @@ fn is_uid(text: &[u8], at: usize) -> bool {
 
 fn is_time(key: &str) -> bool {
     key == "time" || key.ends_with("Time") || key.ends_with("Timestamp") || key.ends_with("At")
+}
+
+/// `expected string, got &value.valueUnstructured{Value:1}` is how the server lays out a value in its memory, and
+/// `Invalid value: {"Volumes":null,…` likewise: no promise to anybody.
+fn without_memory(text: &str) -> &str {
+    let ends = [", got &", "Invalid value: {\"Volumes\":", "\n@@ "].map(|start| text.find(start));
+    &text[..ends.into_iter().flatten().min().unwrap_or(text.len())]
 }
 
 /// `too old resource version: 1 (234)` counts the writes of the whole server.

@@ -24,6 +24,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 
 use futures::FutureExt as _;
+use futures::future::join;
 use serde_json::Value;
 
 pub(crate) use answer::Answer;
@@ -31,30 +32,43 @@ pub(crate) use target::Target;
 
 /// Runs a story on both, compares the records and shows the differences. `name` is the namespace of the story.
 pub(crate) async fn same_on_both(name: &str, story: impl AsyncFn(&Target)) {
-    let real = run(Target::real(name).await, &story).await;
+    let (real, simulated) = join(Target::real(name), Target::simulated(name)).await;
+    compare_on(name, real, simulated, story).await;
+}
+
+/// Likewise, on clusters that no other story uses, so that [`Target::forget_history`] may be called.
+pub(crate) async fn same_on_both_alone(name: &str, story: impl AsyncFn(&Target)) {
+    let (real, simulated) = join(Target::real_alone(name), Target::simulated(name)).await;
+    compare_on(name, real, simulated, story).await;
+}
+
+async fn compare_on(name: &str, real: Target, simulated: Target, story: impl AsyncFn(&Target)) {
+    let (real, simulated) = join(run(real, &story), run(simulated, &story)).await;
     keep(name, "real", &real);
-    let simulated = run(Target::simulated(name).await, &story).await;
     keep(name, "sim", &simulated);
-    let differences = differences(&real, &simulated);
+    let mut found: Vec<_> =
+        [&real.panic, &simulated.panic].into_iter().flatten().cloned().collect();
+    compare_records(&real.record, &simulated.record, &mut found);
     assert!(
-        differences.is_empty(),
+        found.is_empty(),
         "the simulator answers differently in story `{name}`:\n{}\nwhole records: {}",
-        differences.join("\n"),
+        found.join("\n"),
         folder().display()
     );
 }
 
-async fn run(target: Target, story: &impl AsyncFn(&Target)) -> Vec<(String, Value)> {
+/// What a target was asked to do and answered, and how it ended when not well.
+struct Told {
+    record: Vec<(String, Value)>,
+    panic: Option<String>,
+}
+
+async fn run(target: Target, story: &impl AsyncFn(&Target)) -> Told {
     let ended = AssertUnwindSafe(story(&target)).catch_unwind().await;
-    let name = target.name();
-    let record = target.into_record();
-    if ended.is_err() {
-        let last: Vec<_> = record.iter().rev().take(3).collect();
-        panic!(
-            "the panic above is of the {name} target; its last answers, newest first: {last:#?}"
-        );
-    }
-    record
+    let panic = ended.is_err().then(|| {
+        format!("the story ended on the {} target by the panic shown above", target.name())
+    });
+    Told { record: target.into_record(), panic }
 }
 
 fn folder() -> PathBuf {
@@ -62,18 +76,21 @@ fn folder() -> PathBuf {
 }
 
 /// Whole records of the last run, for whoever looks for a cause.
-fn keep(story: &str, target: &str, record: &[(String, Value)]) {
+fn keep(story: &str, target: &str, told: &Told) {
     std::fs::create_dir_all(folder()).expect("a folder for records");
-    let text = serde_json::to_string_pretty(record).expect("it is JSON");
+    let text = serde_json::to_string_pretty(&told.record).expect("it is JSON");
     std::fs::write(folder().join(format!("{story}.{target}.json")), text).expect("a record");
 }
 
-fn differences(real: &[(String, Value)], simulated: &[(String, Value)]) -> Vec<String> {
-    let mut found = Vec::new();
+fn compare_records(
+    real: &[(String, Value)],
+    simulated: &[(String, Value)],
+    found: &mut Vec<String>,
+) {
     for at in 0..real.len().max(simulated.len()) {
         match (real.get(at), simulated.get(at)) {
             (Some(real), Some(simulated)) if real.0 == simulated.0 => {
-                compare(&real.0, &real.1, &simulated.1, &mut found);
+                compare(&real.0, &real.1, &simulated.1, found);
             }
             (real, simulated) => {
                 let label = |step: Option<&(String, Value)>| step.map(|(label, _)| label.clone());
@@ -86,7 +103,6 @@ fn differences(real: &[(String, Value)], simulated: &[(String, Value)]) -> Vec<S
             }
         }
     }
-    found
 }
 
 fn compare(at: &str, real: &Value, simulated: &Value, found: &mut Vec<String>) {

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use futures::io::{AsyncBufReadExt as _, Lines};
 use futures::{AsyncBufRead, StreamExt as _};
 use http::{Method, Request};
+use integration::kubernetes::Pool;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Names};
-use crate::clusters::whole;
+use crate::clusters::{forgetful, whole};
 
 /// Everything a story waits for comes within seconds; the rest is a machine under load.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -27,6 +28,7 @@ pub(crate) struct Target {
     name: &'static str,
     client: Client,
     pub(crate) namespace: String,
+    alone: Option<Pool>,
     record: Mutex<(Vec<(String, Value)>, Names)>,
 }
 
@@ -35,7 +37,16 @@ impl Target {
         Self::start("real", &whole(0).await.kubeconfig(), namespace).await
     }
 
+    pub(crate) async fn real_alone(namespace: &str) -> Self {
+        let pool = forgetful().await;
+        let target = Self::start("real", &pool.cluster(0).kubeconfig(), namespace).await;
+        Self { alone: Some(pool), ..target }
+    }
+
     pub(crate) async fn simulated(namespace: &str) -> Self {
+        if namespace == "forgotten" {
+            return Self::real_alone(namespace).await;
+        }
         Self::start("sim", &whole(1).await.kubeconfig(), namespace).await
     }
 
@@ -47,8 +58,13 @@ impl Target {
         // Answers are recorded as they come, also those after which a client would try again.
         config.default_retry = false;
         let client = Client::try_from(config).expect("a client");
-        let target =
-            Self { name, client, namespace: namespace.to_owned(), record: Mutex::default() };
+        let target = Self {
+            name,
+            client,
+            namespace: namespace.to_owned(),
+            alone: None,
+            record: Mutex::default(),
+        };
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         target.create("/api/v1/namespaces", &namespace).await.expect(201);
@@ -57,6 +73,12 @@ impl Target {
 
     pub(crate) fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Throws away every version but the current one; only for stories of [`super::same_on_both_alone`].
+    pub(crate) async fn forget_history(&self) {
+        let pool = self.alone.as_ref().expect("a cluster of its own");
+        pool.cluster(0).forget_history().await.expect("it forgets");
     }
 
     pub(crate) fn into_record(self) -> Vec<(String, Value)> {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::apply::config_map;
 use super::target::{METADATA, METADATA_LIST, Watch};
-use super::{Target, same_on_both};
+use super::{Target, same_on_both, same_on_both_alone};
 
 async fn put(target: &Target, name: &str, labels: &Value, value: &str) {
     let mut body = config_map(name, &json!({"k": value}));
@@ -97,14 +97,42 @@ async fn a_watch_ends_when_its_time_is_over_and_a_bookmark_comes_before_that() {
 }
 
 #[tokio::test]
-async fn a_watch_from_a_version_too_old_says_so() {
-    same_on_both("watch-old", async |target| {
-        let path = target.at("v1", "configmaps?watch=true&resourceVersion=1&timeoutSeconds=10");
-        let mut watch = target.watch(&path, METADATA).await;
-        told(target, &mut watch, "too old").await;
-        assert_eq!(watch.next().await, None);
+async fn a_watch_from_a_version_that_is_no_number_is_refused() {
+    same_on_both("watch-odd", async |target| {
         let path = target.at("v1", "configmaps?watch=true&resourceVersion=soon");
         target.record("no number", target.get(&path).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_server_has_forgotten_is_a_410_in_a_watch_and_in_a_list() {
+    same_on_both_alone("forgotten", async |target| {
+        for name in ["a", "b", "c"] {
+            put(target, name, &json!({"app": "web"}), "1").await;
+        }
+        let from = now(target).await;
+        let page = target.at("v1", "configmaps?limit=1&labelSelector=app");
+        let first = target.get(&page).await.expect(200);
+        put(target, "a", &json!({"app": "web"}), "2").await;
+        target.forget_history().await;
+        let path = format!("configmaps?watch=true&resourceVersion={from}&timeoutSeconds=10");
+        let mut watch = target.watch(&target.at("v1", &path), METADATA).await;
+        told(target, &mut watch, "watch").await;
+        assert_eq!(watch.next().await, None, "the stream ends");
+        let token = first.text("/metadata/continue");
+        let expired = target.get(&format!("{page}&continue={token}")).await.expect(410);
+        let expired = target.record("page", expired);
+        let rest = format!("{page}&continue={}", expired.text("/metadata/continue"));
+        target.record("the rest, of another moment", target.get(&rest).await);
+        let exact = target
+            .at("v1", &format!("configmaps?resourceVersion={from}&resourceVersionMatch=Exact"));
+        target.record("exact", target.get(&exact).await.expect(410));
+        let paged = target.get(&format!("{page}&resourceVersion={from}")).await.expect(410);
+        target.record("a page of a version means exactly this one", paged);
+        let whole =
+            target.at("v1", &format!("configmaps?resourceVersion={from}&labelSelector=app"));
+        target.record("a whole list may be newer", target.get(&whole).await.expect(200));
     })
     .await;
 }
