@@ -1,9 +1,11 @@
-//! The wire between hub and agent: generated messages, converters to the words of `model`, named limits, a
-//! codec with small buffers.
+//! The wire between hub and agent: generated messages, converters to the words of `model`, the join
+//! token and the proof that goes with it, named limits, a codec with small buffers.
 //!
 //! Deliberately absent: any decision, and anything for people (they use HTTPS and JSON).
 
 pub mod convert;
+pub mod token;
+pub mod proof;
 pub mod codec;
 pub mod limits;
 

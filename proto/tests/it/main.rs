@@ -1,4 +1,7 @@
 //! What the wire promises to both sides.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
+
 mod convert;
 mod recorded;
+mod token;
