@@ -1,1 +1,41 @@
 //! A pretend Kubernetes API server that an agent cannot tell from the real one in what it uses.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use simcluster::{Cluster, Options, Server};
+//! let cluster = Cluster::new(Options { name: "eu-1".into(), ..Options::default() });
+//! let server = Server::start(vec![cluster.clone()]).await?;
+//! let kubeconfig = server.kubeconfig("eu-1");
+//! # drop(kubeconfig); server.stop().await; Ok(()) }
+//! ```
+//!
+//! Modules, the most important first; each uses only those below it.
+
+mod api;
+mod clock;
+mod cluster;
+mod controllers;
+mod defaults;
+mod faults;
+mod fields;
+mod kinds;
+mod managed;
+mod ops;
+mod options;
+mod patch;
+mod requests;
+mod schema;
+mod selector;
+mod server;
+mod shared;
+mod state;
+mod status;
+mod validate;
+
+pub use api::ResponseBody;
+pub use cluster::{Cluster, Service};
+pub use faults::{Faults, Partition, Reject};
+pub use options::Options;
+pub use requests::RequestLog;
+pub use server::Server;
+pub use status::Status;

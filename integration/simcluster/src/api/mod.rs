@@ -1,0 +1,137 @@
+//! The HTTP face: a request in, a response out. Faults bite here, requests are counted here.
+
+mod answer;
+mod discovery;
+mod query;
+mod read;
+mod route;
+mod watch;
+mod write;
+
+pub use answer::ResponseBody;
+pub(crate) use answer::is_broken;
+
+use crate::{faults::Partition, shared::Shared, status::Status};
+use answer::{Answer, broken};
+use bytes::Bytes;
+use http::{Request, Response, request::Parts};
+use http_body_util::BodyExt;
+use query::Query;
+use route::{Objects, Target};
+use std::sync::Arc;
+
+/// Largest request body, as on a real server: 3 MiB.
+const BODY_LIMIT: usize = 3 << 20;
+
+/// One request as the handlers see it.
+struct Ask {
+    parts: Parts,
+    query: Query,
+    body: Bytes,
+}
+
+impl Ask {
+    fn header(&self, name: http::HeaderName) -> &str {
+        self.parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Does the client want metadata only?
+    fn wants_partial(&self) -> bool {
+        self.header(http::header::ACCEPT).contains("as=PartialObjectMetadata")
+    }
+}
+
+pub(crate) async fn handle<B>(shared: &Arc<Shared>, request: Request<B>) -> Response<ResponseBody>
+where
+    B: http_body::Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (parts, body) = request.into_parts();
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let target = route::target(parts.uri.path());
+    let (verb, resource) = target.named(&parts.method, &query, content_type(&parts));
+    shared.requests().note(verb, &resource);
+    let delay = shared.faults.delay();
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    if !reachable(shared).await {
+        return broken();
+    }
+    let body = match http_body_util::Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => {
+            let text = format!("limit is {BODY_LIMIT}");
+            return Answer::from(Status::new(413, "RequestEntityTooLarge", text)).respond();
+        }
+    };
+    if let Some(refusal) = shared.faults.refusal(verb, &resource) {
+        return Answer::from(refusal).respond();
+    }
+    let ask = Ask { parts, query, body };
+    dispatch(shared, &ask, target, verb).unwrap_or_else(Answer::from).respond()
+}
+
+fn content_type(parts: &Parts) -> &str {
+    let value = parts.headers.get(http::header::CONTENT_TYPE);
+    value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Waits while the network drops packets; false when it resets connections.
+async fn reachable(shared: &Shared) -> bool {
+    let mut orders = shared.faults.orders();
+    loop {
+        match orders.borrow_and_update().partition {
+            None => return true,
+            Some(Partition::Reset) => return false,
+            Some(Partition::Stall) => {}
+        }
+        if orders.changed().await.is_err() {
+            return false;
+        }
+    }
+}
+
+fn dispatch(
+    shared: &Arc<Shared>,
+    ask: &Ask,
+    target: Target,
+    verb: &'static str,
+) -> Result<Answer, Status> {
+    let objects = match target {
+        Target::Objects(objects) => objects,
+        Target::Unknown => return Ok(Answer::page_not_found()),
+        other => return Ok(discovery::answer(shared, ask, &other)),
+    };
+    let kind = shared.state().kind_at(&objects.group, &objects.version, &objects.plural);
+    let Some(kind) = kind.filter(|kind| fits(kind, &objects)) else {
+        return Ok(Answer::page_not_found());
+    };
+    match verb {
+        "get" => read::get(shared, ask, &kind, &objects),
+        "list" => read::list(shared, ask, &kind, &objects),
+        "watch" => watch::watch(shared, ask, &kind, &objects),
+        "create" => write::create(shared, ask, &kind, &objects),
+        "update" => write::update(shared, ask, &kind, &objects),
+        "patch" | "apply" => write::patch(shared, ask, &kind, &objects),
+        "delete" => write::delete(shared, ask, &kind, &objects),
+        "deletecollection" => write::delete_all(shared, ask, &kind, &objects),
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+/// Is the path one that this kind has: its scope, its subresources?
+fn fits(kind: &crate::kinds::Kind, objects: &Objects) -> bool {
+    let scope = match (kind.namespaced, objects.namespace.is_some()) {
+        (true, false) => objects.name.is_none(),
+        (namespaced, in_namespace) => namespaced == in_namespace,
+    };
+    let subresource = match objects.subresource.as_str() {
+        "" => true,
+        "status" => kind.status,
+        "scale" => kind.scale,
+        "finalize" => kind.is("", "Namespace"),
+        _ => false,
+    };
+    scope && subresource
+}

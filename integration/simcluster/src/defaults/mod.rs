@@ -1,0 +1,290 @@
+//! What the server fills in when a field is left out. Only fields that an agent or a controller
+//! here can notice; the README lists what is missing.
+
+mod pod;
+mod quantity;
+mod service;
+
+use crate::{kinds::Kind, state::State};
+use serde_json::{Map, Value, json};
+
+/// Sets a field unless it is there.
+fn default(object: &mut Value, name: &str, value: Value) {
+    if !object.is_object() {
+        *object = Value::Object(Map::new());
+    }
+    if let Some(map) = object.as_object_mut() {
+        map.entry(name).or_insert(value);
+    }
+}
+
+fn each(list: &mut Value) -> impl Iterator<Item = &mut Value> {
+    list.as_array_mut().into_iter().flatten()
+}
+
+fn clear_empty(object: &mut Value, name: &str) {
+    if let Some(map) = object.as_object_mut()
+        && map.get(name).is_some_and(|value| *value == json!({}) || *value == json!([]))
+    {
+        map.shift_remove(name);
+    }
+}
+
+/// Defaults of creation and of every later write.
+pub(crate) fn fill(kind: &Kind, object: &mut Value) {
+    if kind.custom.is_some() {
+        return;
+    }
+    for name in ["labels", "annotations", "finalizers", "ownerReferences"] {
+        clear_empty(&mut object["metadata"], name);
+    }
+    match kind.kind.as_str() {
+        "Pod" => pod::spec(&mut object["spec"]),
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" => {
+            workload(&kind.kind, &mut object["spec"]);
+        }
+        "Job" => job(&mut object["spec"]),
+        "CronJob" => cron_job(&mut object["spec"]),
+        "Service" => service::fill(&mut object["spec"]),
+        "Secret" => secret(object),
+        "PersistentVolumeClaim" => default(&mut object["spec"], "volumeMode", json!("Filesystem")),
+        "PersistentVolume" => {
+            default(&mut object["spec"], "volumeMode", json!("Filesystem"));
+            default(&mut object["spec"], "persistentVolumeReclaimPolicy", json!("Retain"));
+        }
+        "NetworkPolicy" => network_policy(&mut object["spec"]),
+        "RoleBinding" | "ClusterRoleBinding" => binding(object),
+        "HorizontalPodAutoscaler" => {
+            default(&mut object["spec"], "minReplicas", json!(1));
+            let cpu = json!([{"type": "Resource", "resource": {"name": "cpu",
+                "target": {"type": "Utilization", "averageUtilization": 80}}}]);
+            default(&mut object["spec"], "metrics", cpu);
+        }
+        "StorageClass" => {
+            default(object, "reclaimPolicy", json!("Delete"));
+            default(object, "volumeBindingMode", json!("Immediate"));
+        }
+        "PriorityClass" => default(object, "preemptionPolicy", json!("PreemptLowerPriority")),
+        "CustomResourceDefinition" => definition(&mut object["spec"]),
+        "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => {
+            let mutates = kind.kind.starts_with("Mutating");
+            each(&mut object["webhooks"]).for_each(|webhook| self::webhook(webhook, mutates));
+        }
+        _ => {}
+    }
+    quantity::normalise(object, &kind.schema);
+    drop_nulls(object);
+}
+
+/// A null means "not set"; the server's decoder drops it.
+pub(crate) fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+fn workload(kind: &str, spec: &mut Value) {
+    pod::template(&mut spec["template"]);
+    if kind != "DaemonSet" {
+        default(spec, "replicas", json!(1));
+    }
+    match kind {
+        "Deployment" => {
+            default(spec, "strategy", json!({}));
+            default(&mut spec["strategy"], "type", json!("RollingUpdate"));
+            if spec["strategy"]["type"] == "RollingUpdate" {
+                default(&mut spec["strategy"], "rollingUpdate", json!({}));
+                default(&mut spec["strategy"]["rollingUpdate"], "maxUnavailable", json!("25%"));
+                default(&mut spec["strategy"]["rollingUpdate"], "maxSurge", json!("25%"));
+            }
+            default(spec, "revisionHistoryLimit", json!(10));
+            default(spec, "progressDeadlineSeconds", json!(600));
+        }
+        "StatefulSet" => {
+            default(spec, "podManagementPolicy", json!("OrderedReady"));
+            default(spec, "updateStrategy", json!({}));
+            default(&mut spec["updateStrategy"], "type", json!("RollingUpdate"));
+            if spec["updateStrategy"]["type"] == "RollingUpdate" {
+                default(&mut spec["updateStrategy"], "rollingUpdate", json!({}));
+                default(&mut spec["updateStrategy"]["rollingUpdate"], "partition", json!(0));
+            }
+            default(spec, "revisionHistoryLimit", json!(10));
+            let keep = json!({"whenDeleted": "Retain", "whenScaled": "Retain"});
+            default(spec, "persistentVolumeClaimRetentionPolicy", keep);
+            for claim in each(&mut spec["volumeClaimTemplates"]) {
+                default(claim, "apiVersion", json!("v1"));
+                default(claim, "kind", json!("PersistentVolumeClaim"));
+                default(&mut claim["spec"], "volumeMode", json!("Filesystem"));
+                default(claim, "status", json!({"phase": "Pending"}));
+            }
+        }
+        "DaemonSet" => {
+            default(spec, "updateStrategy", json!({}));
+            default(&mut spec["updateStrategy"], "type", json!("RollingUpdate"));
+            if spec["updateStrategy"]["type"] == "RollingUpdate" {
+                default(&mut spec["updateStrategy"], "rollingUpdate", json!({}));
+                default(&mut spec["updateStrategy"]["rollingUpdate"], "maxUnavailable", json!(1));
+                default(&mut spec["updateStrategy"]["rollingUpdate"], "maxSurge", json!(0));
+            }
+            default(spec, "revisionHistoryLimit", json!(10));
+        }
+        _ => {}
+    }
+}
+
+fn job(spec: &mut Value) {
+    if spec["completions"].is_null() && spec["parallelism"].is_null() {
+        default(spec, "completions", json!(1));
+    }
+    default(spec, "parallelism", json!(1));
+    default(spec, "backoffLimit", json!(6));
+    default(spec, "completionMode", json!("NonIndexed"));
+    default(spec, "suspend", json!(false));
+    default(spec, "manualSelector", json!(false));
+    default(spec, "podReplacementPolicy", json!("TerminatingOrFailed"));
+    pod::template(&mut spec["template"]);
+}
+
+fn cron_job(spec: &mut Value) {
+    default(spec, "concurrencyPolicy", json!("Allow"));
+    default(spec, "suspend", json!(false));
+    default(spec, "successfulJobsHistoryLimit", json!(3));
+    default(spec, "failedJobsHistoryLimit", json!(1));
+    pod::template(&mut spec["jobTemplate"]["spec"]["template"]);
+}
+
+fn secret(object: &mut Value) {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    default(object, "type", json!("Opaque"));
+    let Some(map) = object.as_object_mut() else { return };
+    let Some(Value::Object(plain)) = map.shift_remove("stringData") else { return };
+    let data = map.entry("data").or_insert_with(|| json!({}));
+    for (name, value) in plain {
+        data[name] = json!(STANDARD.encode(value.as_str().unwrap_or_default()));
+    }
+}
+
+fn network_policy(spec: &mut Value) {
+    let egress = spec["egress"].as_array().is_some_and(|rules| !rules.is_empty());
+    let types = if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
+    default(spec, "podSelector", json!({}));
+    default(spec, "policyTypes", types);
+    for rule in ["ingress", "egress"] {
+        for rule in each(spec.get_mut(rule).unwrap_or(&mut Value::Null)) {
+            for port in each(rule.get_mut("ports").unwrap_or(&mut Value::Null)) {
+                default(port, "protocol", json!("TCP"));
+            }
+        }
+    }
+}
+
+fn binding(object: &mut Value) {
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    default(&mut object["roleRef"], "apiGroup", json!(GROUP));
+    for subject in each(object.get_mut("subjects").unwrap_or(&mut Value::Null)) {
+        if subject["kind"] == "User" || subject["kind"] == "Group" {
+            default(subject, "apiGroup", json!(GROUP));
+        }
+    }
+}
+
+fn definition(spec: &mut Value) {
+    let kind = spec["names"]["kind"].as_str().unwrap_or_default().to_owned();
+    default(&mut spec["names"], "singular", json!(kind.to_lowercase()));
+    default(&mut spec["names"], "listKind", json!(format!("{kind}List")));
+    default(spec, "conversion", json!({"strategy": "None"}));
+}
+
+fn webhook(webhook: &mut Value, mutates: bool) {
+    default(webhook, "failurePolicy", json!("Fail"));
+    default(webhook, "matchPolicy", json!("Equivalent"));
+    default(webhook, "namespaceSelector", json!({}));
+    default(webhook, "objectSelector", json!({}));
+    default(webhook, "timeoutSeconds", json!(10));
+    if mutates {
+        default(webhook, "reinvocationPolicy", json!("Never"));
+    }
+    for rule in each(webhook.get_mut("rules").unwrap_or(&mut Value::Null)) {
+        default(rule, "scope", json!("*"));
+    }
+    if let Some(service) = webhook["clientConfig"].get_mut("service") {
+        default(service, "port", json!(443));
+    }
+}
+
+/// What the server decides once, at creation.
+pub(crate) fn on_create(state: &mut State, kind: &Kind, object: &mut Value) {
+    match kind.kind.as_str() {
+        "Namespace" if kind.group.is_empty() => {
+            let name = object["metadata"]["name"].clone();
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+            object["spec"] = json!({"finalizers": ["kubernetes"]});
+            object["status"] = json!({"phase": "Active"});
+        }
+        "Pod" => {
+            default(&mut object["spec"], "serviceAccountName", json!("default"));
+            object["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"});
+        }
+        "PersistentVolumeClaim" | "PersistentVolume" => {
+            object["status"] = json!({"phase": "Pending"});
+        }
+        "Service" => service::allocate(state, object),
+        "Job" => {
+            let (uid, name) =
+                (object["metadata"]["uid"].clone(), object["metadata"]["name"].clone());
+            if object["spec"]["manualSelector"] != true {
+                let labels = json!({"batch.kubernetes.io/controller-uid": uid});
+                object["spec"]["selector"] = json!({"matchLabels": labels});
+                let labels = &mut object["spec"]["template"]["metadata"]["labels"];
+                labels["batch.kubernetes.io/controller-uid"] = uid.clone();
+                labels["batch.kubernetes.io/job-name"] = name.clone();
+                labels["controller-uid"] = uid;
+                labels["job-name"] = name;
+            }
+        }
+        "CustomResourceDefinition" => {
+            let versions = object["spec"]["versions"].as_array();
+            let stored: Vec<Value> = versions
+                .into_iter()
+                .flatten()
+                .filter(|version| version["storage"] == true)
+                .map(|version| version["name"].clone())
+                .collect();
+            object["status"] = json!({
+                "acceptedNames": {"kind": "", "plural": ""},
+                "storedVersions": stored,
+            });
+        }
+        _ if kind.status && kind.custom.is_none() => default(object, "status", json!({})),
+        _ => {}
+    }
+}
+
+/// What the server carries over when an update leaves it out.
+pub(crate) fn on_update(kind: &Kind, live: &Value, object: &mut Value) {
+    match kind.kind.as_str() {
+        "Service" if kind.group.is_empty() => service::carry(live, object),
+        "Namespace" if kind.group.is_empty() => {
+            object["spec"] = live["spec"].clone();
+            let name = object["metadata"]["name"].clone();
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+        }
+        "Job" if kind.group == "batch" && object["spec"]["selector"].is_null() => {
+            object["spec"]["selector"] = live["spec"]["selector"].clone();
+        }
+        "PersistentVolumeClaim" => {
+            for field in ["volumeName", "storageClassName"] {
+                let value = live["spec"][field].clone();
+                if object["spec"][field].is_null() && !value.is_null() {
+                    object["spec"][field] = value;
+                }
+            }
+        }
+        _ => {}
+    }
+}

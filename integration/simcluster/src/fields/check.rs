@@ -1,0 +1,105 @@
+//! Does a value fit its type? The texts are those of the server's typed patch errors.
+
+use super::{Step, show, step_of};
+use crate::schema::{Inside, Merge, Type};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything wrong with a value, in order: `(path, text)`.
+pub(crate) fn check(value: &Value, schema: &Type) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    walk(value, schema, &mut Vec::new(), &mut found);
+    found
+}
+
+type Found = Vec<(String, String)>;
+
+fn walk(value: &Value, schema: &Type, path: &mut Vec<Step>, found: &mut Found) {
+    if value.is_null() {
+        return;
+    }
+    let mut expect = |fits: bool, wanted: &str| {
+        if !fits {
+            let shown = match value {
+                Value::Object(_) => "map".to_owned(),
+                Value::Array(_) => "list".to_owned(),
+                Value::String(_) => "string".to_owned(),
+                Value::Bool(_) => "boolean".to_owned(),
+                Value::Null | Value::Number(_) => value.to_string(),
+            };
+            found.push((show(path), format!("expected {wanted}, got {shown}")));
+        }
+        fits
+    };
+    match schema.inside() {
+        Inside::Free => {}
+        Inside::Text => _ = expect(value.is_string(), "string"),
+        Inside::Number => {
+            let text = match value {
+                Value::String(text) => format!("numeric (int or float), got string \"{text}\""),
+                _ => "numeric (int or float)".to_owned(),
+            };
+            _ = expect(value.is_number(), &text);
+        }
+        Inside::Bool => _ = expect(value.is_boolean(), "boolean"),
+        Inside::Quantity | Inside::Scalar => {
+            _ = expect(!value.is_object() && !value.is_array(), "scalar");
+        }
+        Inside::List { of, merge } => {
+            if expect(value.is_array(), "list") {
+                let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+                list(items, of, merge, path, found);
+            }
+        }
+        Inside::Map { fields, others } => {
+            if expect(value.is_object(), "map") {
+                map(value, fields, others, path, found);
+            }
+        }
+    }
+}
+
+fn map(
+    value: &Value,
+    fields: &BTreeMap<String, Type>,
+    others: Option<&Type>,
+    path: &mut Vec<Step>,
+    found: &mut Found,
+) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        path.push(Step::field(name));
+        match Type::entry(fields, others, name) {
+            Some((of, _)) => walk(value, of, path, found),
+            None => found.push((show(path), "field not declared in schema".to_owned())),
+        }
+        path.pop();
+    }
+}
+
+fn list(items: &[Value], of: &Type, merge: &Merge, path: &mut Vec<Step>, found: &mut Found) {
+    let mut seen = BTreeSet::new();
+    let mut doubled = BTreeSet::new();
+    for (index, item) in items.iter().enumerate() {
+        let step = match (merge, step_of(item, merge)) {
+            (Merge::Atomic, _) => Step::Index(index),
+            (_, Some(step)) => step,
+            (Merge::Keys(keys), None) => {
+                let missing = keys.iter().find(|key| item.get(&key.name).is_none());
+                let name = missing.map(|key| key.name.as_str()).unwrap_or_default();
+                let text = format!(
+                    "element {index}: associative list with keys has an element that omits key \
+                     field \"{name}\" (and doesn't have default value)"
+                );
+                found.push((show(path), text));
+                continue;
+            }
+            (Merge::Set, None) => continue,
+        };
+        if !seen.insert(step.clone()) && doubled.insert(step.clone()) {
+            found.push((show(path), format!("duplicate entries for key {step}")));
+        }
+        path.push(step);
+        walk(item, of, path, found);
+        path.pop();
+    }
+}

@@ -1,0 +1,170 @@
+//! The common end of every change: what may change, what the server adds, and is it a change at all.
+
+use super::{Done, Write};
+use crate::{
+    defaults::{self, drop_nulls},
+    fields,
+    kinds::Kind,
+    managed,
+    schema::fill_defaults,
+    state::{Place, State},
+    status::{Cause, Status},
+    validate,
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A change on its way.
+pub(super) struct Change {
+    pub(super) live: Value,
+    pub(super) new: Value,
+    /// Are the owners of fields settled already (by an apply)?
+    pub(super) applied: bool,
+    pub(super) warnings: Vec<String>,
+}
+
+pub(super) fn finish(
+    state: &mut State,
+    kind: &Kind,
+    place: &Place,
+    change: Change,
+    write: &Write,
+) -> Result<Done, Status> {
+    let Change { live, mut new, applied, warnings } = change;
+    drop_nulls(&mut new);
+    keep_what_is_not_theirs(kind, &live, &mut new, &write.subresource);
+    check_metadata(kind, &live, &new, place)?;
+    keep_identity(&live, &mut new);
+    if let Some(schema) = &kind.custom {
+        fill_defaults(&mut new, schema);
+    }
+    defaults::fill(kind, &mut new);
+    defaults::on_update(kind, &live, &mut new);
+    if write.subresource != "status" {
+        validate::object(kind, &new)?;
+        validate::transition(kind, &live, &new)?;
+    }
+    count(kind, &live, &mut new);
+    if !applied {
+        let (now, api_version) = (state.clock.stamp(), kind.api_version());
+        let writer = write.writer(kind, &api_version, &now);
+        managed::record(&live, &mut new, &writer, &kind.schema);
+    }
+    let unchanged = fields::same(&managed::timeless(&live), &managed::timeless(&new));
+    if unchanged {
+        return Ok(Done { object: Arc::new(live), created: false, warnings });
+    }
+    if write.dry_run {
+        return Ok(Done { object: Arc::new(new), created: false, warnings });
+    }
+    let object = match is_released(&new) {
+        true => state.take(kind, place, &new),
+        false => state.put(kind, new),
+    };
+    Ok(Done { object, created: false, warnings })
+}
+
+/// Being deleted, nothing holds it and no grace is left.
+fn is_released(object: &Value) -> bool {
+    let metadata = &object["metadata"];
+    let held = metadata["finalizers"].as_array().is_some_and(|list| !list.is_empty())
+        || object["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+    let grace = metadata["deletionGracePeriodSeconds"].as_u64().unwrap_or(0);
+    metadata["deletionTimestamp"].is_string() && !held && grace == 0
+}
+
+/// The status belongs to `/status`, all else to the object itself.
+fn keep_what_is_not_theirs(kind: &Kind, live: &Value, new: &mut Value, subresource: &str) {
+    match subresource {
+        "status" => {
+            let mut kept = live.clone();
+            kept["status"] = new["status"].clone();
+            kept["metadata"]["managedFields"] = new["metadata"]["managedFields"].clone();
+            if kind.custom.is_none() {
+                let annotations = new["metadata"]["annotations"].clone();
+                kept["metadata"]["annotations"] = annotations;
+            }
+            drop_nulls(&mut kept);
+            *new = kept;
+        }
+        _ if kind.status => match live.get("status") {
+            Some(status) => new["status"] = status.clone(),
+            None => _ = new.as_object_mut().and_then(|map| map.shift_remove("status")),
+        },
+        _ => {}
+    }
+}
+
+fn check_metadata(kind: &Kind, live: &Value, new: &Value, place: &Place) -> Result<(), Status> {
+    let uid = &new["metadata"]["uid"];
+    if uid.is_string() && *uid != "" && *uid != live["metadata"]["uid"] {
+        let cause = Cause::invalid("metadata.uid", uid, "field is immutable");
+        return Err(Status::invalid(kind, &place.1, &[cause]));
+    }
+    if live["metadata"]["deletionTimestamp"].is_string() {
+        let list = |object: &Value| -> Vec<Value> {
+            object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default()
+        };
+        let before = list(live);
+        let added: Vec<String> = list(new)
+            .iter()
+            .filter(|name| !before.contains(name))
+            .map(|name| format!("\"{}\"", name.as_str().unwrap_or_default()))
+            .collect();
+        if !added.is_empty() {
+            let text = format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                added.join(", ")
+            );
+            let cause = Cause::forbidden("metadata.finalizers", &text);
+            return Err(Status::invalid(kind, &place.1, &[cause]));
+        }
+    }
+    Ok(())
+}
+
+/// What only the server writes comes from the live object.
+fn keep_identity(live: &Value, new: &mut Value) {
+    const KEPT: [&str; 9] = [
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "resourceVersion",
+        "generateName",
+    ];
+    if !new["metadata"].is_object() {
+        new["metadata"] = json!({});
+    }
+    let Some(metadata) = new["metadata"].as_object_mut() else { return };
+    for field in KEPT {
+        match live["metadata"].get(field) {
+            Some(value) => metadata.insert(field.to_owned(), value.clone()),
+            None => metadata.shift_remove(field),
+        };
+    }
+}
+
+/// The generation counts changes of what was asked for: neither metadata nor status.
+fn count(kind: &Kind, live: &Value, new: &mut Value) {
+    if !kind.counts {
+        return;
+    }
+    let asked = |object: &Value| -> Value {
+        let mut asked = object.clone();
+        if let Some(map) = asked.as_object_mut() {
+            map.shift_remove("metadata");
+            if kind.status {
+                map.shift_remove("status");
+            }
+        }
+        asked
+    };
+    if !fields::same(&asked(live), &asked(new)) {
+        let generation = live["metadata"]["generation"].as_u64().unwrap_or(0);
+        new["metadata"]["generation"] = json!(generation + 1);
+    }
+}

@@ -1,0 +1,43 @@
+//! The `scale` subresource: replicas, and nothing else.
+
+use crate::kinds::Kind;
+use serde_json::{Value, json};
+
+/// The `Scale` of a workload.
+pub(crate) fn of_object(kind: &Kind, object: &Value) -> Value {
+    let metadata = &object["metadata"];
+    let mut scale = json!({
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+            "creationTimestamp": metadata["creationTimestamp"],
+        },
+        "spec": {"replicas": object["spec"]["replicas"].as_i64().unwrap_or(0)},
+        "status": {"replicas": object["status"]["replicas"].as_i64().unwrap_or(0)},
+    });
+    if let Some(labels) = object["spec"]["selector"]["matchLabels"].as_object() {
+        let pairs: Vec<String> = labels
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()))
+            .collect();
+        scale["status"]["selector"] = json!(pairs.join(","));
+    }
+    if !kind.namespaced {
+        scale["metadata"].as_object_mut().and_then(|map| map.shift_remove("namespace"));
+    }
+    scale
+}
+
+/// The workload with a `Scale`'s replicas; the scale's resourceVersion stays a precondition.
+pub(crate) fn onto_object(object: &Value, scale: &Value) -> Value {
+    let mut object = object.clone();
+    object["spec"]["replicas"] = json!(scale["spec"]["replicas"].as_i64().unwrap_or(0));
+    if let Some(version) = scale["metadata"]["resourceVersion"].as_str() {
+        object["metadata"]["resourceVersion"] = json!(version);
+    }
+    object
+}

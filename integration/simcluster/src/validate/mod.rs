@@ -1,0 +1,278 @@
+//! What the server refuses with 422 (and, for fields it does not know, 400). The obvious rules only;
+//! the README lists what is missing.
+
+mod custom;
+mod names;
+mod transition;
+mod workload;
+
+pub(crate) use transition::transition;
+
+use crate::{
+    kinds::Kind,
+    schema::{Inside, Type},
+    state::State,
+    status::{Cause, Status},
+};
+use serde_json::{Value, json};
+
+/// What the server does with fields it does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Validation {
+    Ignore,
+    #[default]
+    Warn,
+    Strict,
+}
+
+/// Most bytes in a ConfigMap's or a Secret's data: 1 MiB.
+const DATA_LIMIT: usize = 1 << 20;
+
+/// Most bytes in all annotations of an object: 256 KiB.
+const ANNOTATIONS_LIMIT: usize = 256 << 10;
+
+/// Drops fields that the kind does not have; says so, or refuses, as asked.
+pub(crate) fn unknown_fields(
+    kind: &Kind,
+    object: &mut Value,
+    how: Validation,
+) -> Result<Vec<String>, Status> {
+    let mut unknown = Vec::new();
+    let mut wrong = Vec::new();
+    prune(object, &kind.schema, "", &mut unknown, &mut wrong);
+    if let Some(first) = wrong.first() {
+        return Err(Status::bad_request(format!(
+            "{} in version \"{}\" cannot be handled as a {}: {first}",
+            kind.kind, kind.version, kind.kind
+        )));
+    }
+    let texts = |unknown: &[String]| -> Vec<String> {
+        unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect()
+    };
+    match how {
+        Validation::Ignore => Ok(Vec::new()),
+        Validation::Warn => Ok(texts(&unknown)),
+        Validation::Strict if unknown.is_empty() => Ok(Vec::new()),
+        Validation::Strict => {
+            let list = texts(&unknown).join(", ");
+            let head = match kind.custom.is_some() {
+                true => String::new(),
+                false => format!(
+                    "{} in version \"{}\" cannot be handled as a {}: ",
+                    kind.kind, kind.version, kind.kind
+                ),
+            };
+            Err(Status::bad_request(format!("{head}strict decoding error: {list}")))
+        }
+    }
+}
+
+fn prune(
+    value: &mut Value,
+    schema: &Type,
+    path: &str,
+    unknown: &mut Vec<String>,
+    wrong: &mut Vec<String>,
+) {
+    let mut expect = |fits: bool, wanted: &str| {
+        if !fits {
+            wrong.push(format!("json: cannot unmarshal {value} into {path} of type {wanted}"));
+        }
+    };
+    match schema.inside() {
+        _ if value.is_null() => {}
+        Inside::Free | Inside::Scalar | Inside::Quantity => {}
+        Inside::Text => expect(value.is_string(), "string"),
+        Inside::Number => expect(value.is_number(), "number"),
+        Inside::Bool => expect(value.is_boolean(), "bool"),
+        Inside::List { of, .. } => match value {
+            Value::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    prune(item, of, &format!("{path}[{index}]"), unknown, wrong);
+                }
+            }
+            _ => expect(false, "list"),
+        },
+        Inside::Map { fields, others } => {
+            let Value::Object(map) = value else { return expect(false, "map") };
+            map.retain(|name, value| {
+                let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                match Type::entry(fields, others, name) {
+                    Some((of, _)) => prune(value, of, &below, unknown, wrong),
+                    None => unknown.push(below),
+                }
+                Type::entry(fields, others, name).is_some()
+            });
+        }
+    }
+}
+
+/// The rules for an object as it stands.
+pub(crate) fn object(kind: &Kind, object: &Value) -> Result<(), Status> {
+    let mut causes = names::check(kind, object);
+    metadata(object, &mut causes);
+    match kind.kind.as_str() {
+        _ if kind.custom.is_some() => {}
+        "ConfigMap" | "Secret" => data(kind, object, &mut causes),
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" => {
+            workload::check(&kind.kind, object, &mut causes);
+        }
+        "Pod" => workload::pod(&object["spec"], "spec", &mut causes),
+        "Job" => workload::pod_of_job(&object["spec"]["template"]["spec"], &mut causes),
+        "Service" => service(object, &mut causes),
+        "RoleBinding" | "ClusterRoleBinding" => {
+            if object["roleRef"]["name"].as_str().is_none_or(str::is_empty) {
+                causes.push(Cause::required("roleRef.name", ""));
+            }
+        }
+        "PriorityClass" | "StorageClass" => class(kind, object, &mut causes),
+        "CustomResourceDefinition" => definition(object, &mut causes),
+        _ => {}
+    }
+    if let Some(schema) = &kind.custom {
+        custom::violations(object, schema, "", &mut causes);
+    }
+    match causes.is_empty() {
+        true => Ok(()),
+        false => {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            Err(Status::invalid(kind, name, &causes))
+        }
+    }
+}
+
+fn metadata(object: &Value, causes: &mut Vec<Cause>) {
+    let annotations = object["metadata"]["annotations"].as_object();
+    let size: usize = annotations
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| name.len() + value.as_str().map_or(0, str::len))
+        .sum();
+    if size > ANNOTATIONS_LIMIT {
+        causes.push(Cause::too_long("metadata.annotations", ANNOTATIONS_LIMIT));
+    }
+    for (name, value) in object["metadata"]["labels"].as_object().into_iter().flatten() {
+        let value = value.as_str().unwrap_or_default();
+        if value.len() > 63 || !names::is_label_value(value) {
+            let text = match value.len() > 63 {
+                true => "must be no more than 63 bytes",
+                false => names::LABEL_VALUE,
+            };
+            causes.push(Cause::invalid("metadata.labels", &json!(value), text));
+        }
+        if !names::is_qualified(name) {
+            causes.push(Cause::invalid("metadata.labels", &json!(name), names::QUALIFIED));
+        }
+    }
+}
+
+fn data(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
+    let size = |field: &str, encoded: bool| -> usize {
+        let map = object[field].as_object();
+        let lengths = map.into_iter().flatten().map(|(name, value)| {
+            let bytes = value.as_str().map_or(0, str::len);
+            name.len() * usize::from(!encoded) + if encoded { bytes / 4 * 3 } else { bytes }
+        });
+        lengths.sum()
+    };
+    let (total, field) = match kind.kind.as_str() {
+        "Secret" => (size("data", true), "data"),
+        _ => (size("data", false) + size("binaryData", true), ""),
+    };
+    if total > DATA_LIMIT {
+        causes.push(Cause::too_long(field, DATA_LIMIT));
+    }
+    if kind.kind == "Secret" && object["type"] == "kubernetes.io/tls" {
+        for name in ["tls.crt", "tls.key"] {
+            if object["data"].get(name).is_none() {
+                causes.push(Cause::required(&format!("data[{name}]"), ""));
+            }
+        }
+    }
+}
+
+fn service(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    let headless = spec["clusterIP"] == "None" || spec["type"] == "ExternalName";
+    let ports = spec["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if ports.is_empty() && !headless {
+        causes.push(Cause::required("spec.ports", ""));
+    }
+    for (index, port) in ports.iter().enumerate() {
+        let number = port["port"].as_i64().unwrap_or(0);
+        if !(1..=65_535).contains(&number) {
+            let field = format!("spec.ports[{index}].port");
+            let text = "must be between 1 and 65535, inclusive";
+            causes.push(Cause::invalid(&field, &json!(number), text));
+        }
+        if ports.len() > 1 && port["name"].is_null() {
+            causes.push(Cause::required(&format!("spec.ports[{index}].name"), ""));
+        }
+    }
+}
+
+fn class(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
+    if kind.kind == "StorageClass" && object["provisioner"].as_str().is_none_or(str::is_empty) {
+        causes.push(Cause::required("provisioner", ""));
+    }
+}
+
+fn definition(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    let plural = spec["names"]["plural"].as_str().unwrap_or_default();
+    let group = spec["group"].as_str().unwrap_or_default();
+    let wanted = format!("{plural}.{group}");
+    if object["metadata"]["name"] != wanted.as_str() {
+        let text = "must be spec.names.plural+\".\"+spec.group";
+        causes.push(Cause::invalid("metadata.name", &object["metadata"]["name"], text));
+    }
+    for (field, value) in [("spec.group", group), ("spec.names.plural", plural)] {
+        if value.is_empty() {
+            causes.push(Cause::required(field, ""));
+        }
+    }
+    let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if versions.iter().filter(|version| version["storage"] == true).count() != 1 {
+        let text = "must have exactly one version marked as storage version";
+        causes.push(Cause::invalid("spec.versions", &spec["versions"], text));
+    }
+    for (index, version) in versions.iter().enumerate() {
+        if !version["schema"]["openAPIV3Schema"].is_object() {
+            let field = format!("spec.versions[{index}].schema.openAPIV3Schema");
+            causes.push(Cause::required(&field, "schemas are required"));
+        }
+    }
+    let scope = &spec["scope"];
+    if *scope != "Namespaced" && *scope != "Cluster" {
+        causes.push(Cause::unsupported("spec.scope", scope, &["Cluster", "Namespaced"]));
+    }
+}
+
+/// A ResourceQuota on pods (`pods` or `count/PLURAL`) refuses the one too many.
+pub(crate) fn quota(state: &State, kind: &Kind, namespace: &str, name: &str) -> Result<(), Status> {
+    let counted = |object: &Value| object["metadata"]["namespace"] == namespace;
+    for quota in state.all("", "ResourceQuota").iter().filter(|quota| counted(quota)) {
+        let count = format!("count/{}", kind.resource());
+        let hard = quota["spec"]["hard"].as_object();
+        let limits = hard.into_iter().flatten().filter(|(resource, _)| {
+            **resource == count || (kind.group.is_empty() && **resource == kind.plural)
+        });
+        for (resource, limit) in limits {
+            let limit: u64 = limit.as_str().and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
+            let objects = state.all(&kind.group, &kind.kind);
+            let ended = |object: &Value| {
+                object["status"]["phase"] == "Succeeded" || object["status"]["phase"] == "Failed"
+            };
+            let used = objects.iter().filter(|object| counted(object) && !ended(object)).count();
+            if u64::try_from(used).unwrap_or(u64::MAX) >= limit {
+                let quota = quota["metadata"]["name"].as_str().unwrap_or_default();
+                let text = format!(
+                    "exceeded quota: {quota}, requested: {resource}=1, used: {resource}={used}, \
+                     limited: {resource}={limit}"
+                );
+                return Err(Status::forbidden(kind, name, &text));
+            }
+        }
+    }
+    Ok(())
+}

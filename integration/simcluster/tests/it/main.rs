@@ -1,0 +1,5 @@
+//! The pretend API server, seen through the real client over real HTTPS.
+
+mod apply;
+mod rollout;
+mod setup;
