@@ -43,7 +43,7 @@ pub fn accept(stored: &Stored, hub_term: LeaseEpoch, directive: &Directive) -> D
 }
 
 /// [`accept`] with a bug on purpose.
-pub fn accept_seeded(
+pub(crate) fn accept_seeded(
     stored: &Stored,
     hub_term: LeaseEpoch,
     directive: &Directive,

@@ -68,7 +68,7 @@ pub fn gates(
 }
 
 /// [`gates`] with a bug on purpose.
-pub fn gates_seeded(
+pub(crate) fn gates_seeded(
     desired: &Desired,
     inventory: &Inventory,
     occupied: &BTreeSet<String>,

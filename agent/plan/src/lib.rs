@@ -14,6 +14,9 @@
 
 #![warn(missing_docs)]
 
+#[cfg(feature = "mutations")]
+pub mod mutations;
+
 pub mod check;
 
 mod plan;
@@ -70,14 +73,3 @@ pub use prune::{
 pub use redact::{Scrubber, redacted};
 pub use signature::Signature;
 pub use tracker::{Observation, Observed, Sync, Tracker};
-
-/// The decisions with one check left out, for tests that show what each check is worth.
-#[cfg(feature = "mutations")]
-pub mod mutations {
-    pub use crate::accept::accept_seeded as accept;
-    pub use crate::gates::gates_seeded as gates;
-    pub use crate::health::health_seeded as health;
-    pub use crate::plan::plan_seeded as plan;
-    pub use crate::prune::prune_seeded as prune_decision;
-    pub use crate::seeded::Bug;
-}

@@ -1,7 +1,7 @@
 //! The marks that say "this object is of that App".
 
 use model::{AppName, ObjectKey};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Field manager and marks of one App. One manager per App makes the API server itself refuse a
 /// second App's claim, on every race, without a lock of ours.
@@ -45,6 +45,37 @@ impl Ownership {
     pub fn stamp(&self, object: &mut Value, key: &ObjectKey) {
         set(object, "labels", Self::LABEL, self.label());
         set(object, "annotations", Self::ANNOTATION, &key.id());
+    }
+
+    /// JSON patch that takes our marks and our field ownership off a live object and leaves its data.
+    /// It holds only for the version that was read. Empty when there is nothing of ours.
+    pub fn detach_patch(&self, live: &Value) -> Vec<Value> {
+        let mut ops = Vec::new();
+        for (map, name) in [("labels", Self::LABEL), ("annotations", Self::ANNOTATION)] {
+            if live.get("metadata").and_then(|m| m.get(map)).is_some_and(|m| m.get(name).is_some())
+            {
+                let escaped = name.replace('~', "~0").replace('/', "~1");
+                ops.push(json!({"op": "remove", "path": format!("/metadata/{map}/{escaped}")}));
+            }
+        }
+        let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
+        let ours =
+            |entry: &&Value| entry.get("manager").and_then(Value::as_str) == Some(self.manager());
+        if let Some(entries) = entries.filter(|entries| entries.iter().any(|e| ours(&e))) {
+            let mut rest: Vec<Value> = entries.iter().filter(|e| !ours(e)).cloned().collect();
+            if rest.is_empty() {
+                // An empty list would be taken for "unchanged"; one empty entry clears it.
+                rest.push(json!({}));
+            }
+            ops.push(json!({"op": "replace", "path": "/metadata/managedFields", "value": rest}));
+        }
+        let version = live.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+        if let Some(version) = version.filter(|_| !ops.is_empty()) {
+            let lock =
+                json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version});
+            ops.insert(0, lock);
+        }
+        ops
     }
 }
 

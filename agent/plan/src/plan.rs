@@ -167,7 +167,7 @@ pub fn plan(desired: &Desired, live: &Live, inventory: &Inventory, policy: &Poli
 }
 
 /// [`plan`] with a bug on purpose.
-pub fn plan_seeded(
+pub(crate) fn plan_seeded(
     desired: &Desired,
     live: &Live,
     inventory: &Inventory,

@@ -1,9 +1,20 @@
 //! Why a workload does not get on, from the pods it made: seconds after the fact, not at the end of
 //! its progress deadline.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use model::Reason;
 use serde_json::Value;
+
+use crate::redact::clip;
+
+/// Restarts after which a crashing container counts as crashing, not as starting badly.
+const CRASHES_MIN: i64 = 3;
+/// How long a pod may wait for a node: an autoscaler needs that long.
+const SCHEDULE_GRACE: Duration = Duration::from_mins(1);
+/// How long a ConfigMap or Secret may be missing: another controller may be about to make it.
+const CONFIG_GRACE: Duration = Duration::from_mins(1);
 
 /// What holds the pods of one workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,11 +27,153 @@ pub struct Stuck {
     pub affected: u32,
     /// Pods looked at.
     pub total: u32,
+    /// Whether it is a fault, or just not ready yet.
+    pub broken: bool,
     /// Whether waiting will not help.
     pub terminal: bool,
 }
 
-/// The worst that is wrong with `pods` (at most some 50, listed by the workload's selector).
-pub fn pods_verdict(_pods: &[Value], _now: Timestamp) -> Option<Stuck> {
-    None
+/// What is wrong with one pod.
+struct Trouble {
+    reason: Reason,
+    message: String,
+    broken: bool,
+    terminal: bool,
+}
+
+impl Trouble {
+    fn new(reason: Reason, message: String) -> Trouble {
+        Trouble { reason, message, broken: true, terminal: false }
+    }
+
+    /// Greater is worse.
+    fn weight(&self) -> (bool, bool, u8) {
+        let class = match self.reason {
+            Reason::ContainerConfigError => 5,
+            Reason::ImagePullBackOff => 4,
+            Reason::CrashLoop => 3,
+            Reason::Unschedulable => 2,
+            _ => 1,
+        };
+        (self.terminal, self.broken, class)
+    }
+}
+
+/// The worst that is wrong with `pods` (at most some 50, listed by the workload's selector). Pods that
+/// are finished or on their way out do not count.
+pub fn pods_verdict(pods: &[Value], now: Timestamp) -> Option<Stuck> {
+    let counted: Vec<&Value> = pods.iter().filter(|pod| counts(pod)).collect();
+    let found: Vec<(&Value, Trouble)> =
+        counted.iter().filter_map(|pod| Some((*pod, trouble(pod, now)?))).collect();
+    let (pod, worst) = found.iter().max_by_key(|(_, trouble)| trouble.weight())?;
+    let affected = found.iter().filter(|(_, t)| t.reason == worst.reason).count();
+    Some(Stuck {
+        reason: worst.reason,
+        message: clip(&format!("pod {}: {}", text(pod, "/metadata/name"), worst.message)),
+        affected: u32::try_from(affected).unwrap_or(u32::MAX),
+        total: u32::try_from(counted.len()).unwrap_or(u32::MAX),
+        broken: worst.broken,
+        terminal: worst.terminal,
+    })
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or("")
+}
+
+fn counts(pod: &Value) -> bool {
+    text(pod, "/status/phase") != "Succeeded" && text(pod, "/metadata/deletionTimestamp").is_empty()
+}
+
+fn since(time: &str, now: Timestamp) -> Duration {
+    let held = time.parse::<Timestamp>().map(|time| now.duration_since(time));
+    held.ok().and_then(|held| Duration::try_from(held).ok()).unwrap_or(Duration::ZERO)
+}
+
+fn trouble(pod: &Value, now: Timestamp) -> Option<Trouble> {
+    if text(pod, "/status/phase") == "Failed" {
+        let why = format!("{} {}", text(pod, "/status/reason"), text(pod, "/status/message"));
+        return Some(Trouble::new(Reason::Degraded, format!("failed: {}", why.trim())));
+    }
+    let containers = ["initContainerStatuses", "containerStatuses"];
+    let statuses = containers.iter().filter_map(|list| pod.pointer(&format!("/status/{list}")));
+    let worst = statuses
+        .filter_map(Value::as_array)
+        .flatten()
+        .filter_map(|status| container(pod, status, now))
+        .max_by_key(Trouble::weight);
+    worst.or_else(|| unschedulable(pod, now)).or_else(|| not_ready(pod))
+}
+
+/// What holds one container.
+fn container(pod: &Value, status: &Value, now: Timestamp) -> Option<Trouble> {
+    let name = text(status, "/name");
+    let waiting = text(status, "/state/waiting/reason");
+    let message = text(status, "/state/waiting/message");
+    let say = || match message {
+        "" => format!("container {name}: {waiting}"),
+        message => format!("container {name}: {waiting}: {message}"),
+    };
+    let restarts = status.get("restartCount").and_then(Value::as_i64).unwrap_or(0);
+    match waiting {
+        "ImagePullBackOff"
+        | "ErrImagePull"
+        | "ErrImageNeverPull"
+        | "InvalidImageName"
+        | "ImageInspectError"
+        | "RegistryUnavailable" => {
+            let mut trouble = Trouble::new(Reason::ImagePullBackOff, say());
+            trouble.terminal = waiting == "InvalidImageName" || hopeless_image(message);
+            Some(trouble)
+        }
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            let mut trouble = Trouble::new(Reason::ContainerConfigError, say());
+            let age = since(text(pod, "/metadata/creationTimestamp"), now);
+            trouble.terminal = waiting == "CreateContainerConfigError" && age > CONFIG_GRACE;
+            Some(trouble)
+        }
+        "CrashLoopBackOff" if restarts >= CRASHES_MIN => {
+            let last = "/lastState/terminated";
+            let code = status.pointer(&format!("{last}/exitCode")).and_then(Value::as_i64);
+            let why = text(status, &format!("{last}/reason"));
+            let code = code.map_or(String::new(), |code| format!(", exit code {code}"));
+            let message =
+                format!("container {name}: crashed {restarts} times{code} {why}").trim().to_owned();
+            let mut trouble = Trouble::new(Reason::CrashLoop, message);
+            trouble.terminal = why == "OOMKilled";
+            Some(trouble)
+        }
+        _ => None,
+    }
+}
+
+/// A registry that says no will say no again; one that is slow or busy may not.
+fn hopeless_image(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    let passing = ["toomanyrequests", "too many requests", "timeout", "connection refused"];
+    let no = ["not found", "manifest unknown", "unauthorized", "denied", "does not exist"];
+    no.iter().any(|word| message.contains(word))
+        && !passing.iter().any(|word| message.contains(word))
+}
+
+fn condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a Value> {
+    let list = pod.pointer("/status/conditions")?.as_array()?;
+    list.iter().find(|c| text(c, "/type") == kind && text(c, "/status") == "False")
+}
+
+fn unschedulable(pod: &Value, now: Timestamp) -> Option<Trouble> {
+    let scheduled = condition(pod, "PodScheduled")?;
+    (text(scheduled, "/reason") == "Unschedulable").then_some(())?;
+    let held = since(text(scheduled, "/lastTransitionTime"), now);
+    let mut trouble = Trouble::new(Reason::Unschedulable, text(scheduled, "/message").to_owned());
+    trouble.broken = held > SCHEDULE_GRACE;
+    Some(trouble)
+}
+
+/// Runs, and its readiness probe says no.
+fn not_ready(pod: &Value) -> Option<Trouble> {
+    let ready = condition(pod, "Ready")?;
+    let mut trouble = Trouble::new(Reason::Progressing, text(ready, "/message").to_owned());
+    trouble.broken = false;
+    Some(trouble)
 }

@@ -105,7 +105,7 @@ pub fn prune_decision(key: &ObjectKey, entry: &Entry, live: Sight<'_>, app: &App
 }
 
 /// [`prune_decision`] with a bug on purpose.
-pub fn prune_seeded(
+pub(crate) fn prune_seeded(
     key: &ObjectKey,
     entry: &Entry,
     live: Sight<'_>,

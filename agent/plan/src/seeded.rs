@@ -3,7 +3,6 @@
 
 /// One check left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(feature = "mutations"), expect(dead_code, reason = "only tests seed bugs"))]
 #[cfg_attr(not(feature = "mutations"), expect(unreachable_pub, reason = "only tests seed bugs"))]
 pub enum Bug {
     /// Delete without comparing the uid.

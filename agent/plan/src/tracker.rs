@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use model::{Epoch, Grant, Health, ObjectStatus, Phase, Reason, Report};
+use model::{Epoch, Grant, Health, ObjectKey, ObjectStatus, Phase, Reason, Report};
+
+use crate::health::Verdict;
+use crate::redact::clip;
 
 /// A flap shorter than this does not leave `Healthy`; the healthy time starts again nevertheless.
 const WORSE_AFTER: Duration = Duration::from_secs(1);
@@ -56,6 +59,38 @@ pub struct Observation {
     pub unhealthy: Vec<Observed>,
 }
 
+impl Observation {
+    /// Counts verdicts. A plain suspension is nobody's fault and counts as healthy; the worst come first.
+    pub fn new(
+        sync: Sync,
+        verdicts: impl IntoIterator<Item = (ObjectKey, Verdict)>,
+        drifted: u32,
+    ) -> Observation {
+        let mut seen = Observation {
+            sync,
+            objects_total: 0,
+            objects_healthy: 0,
+            drifted,
+            unhealthy: Vec::new(),
+        };
+        for (key, verdict) in verdicts {
+            seen.objects_total = seen.objects_total.saturating_add(1);
+            if verdict.is_settled() {
+                seen.objects_healthy = seen.objects_healthy.saturating_add(1);
+                continue;
+            }
+            let Verdict { health, reason, message, terminal, .. } = verdict;
+            let status = ObjectStatus { key, health, reason, message };
+            seen.unhealthy.push(Observed { status, terminal });
+        }
+        seen.unhealthy.sort_by(|a, b| {
+            let worst = |o: &Observed| (o.terminal, o.status.health);
+            worst(b).cmp(&worst(a)).then_with(|| a.status.key.cmp(&b.status.key))
+        });
+        seen
+    }
+}
+
 /// What the truth is, before debouncing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Truth {
@@ -74,6 +109,8 @@ pub struct Tracker {
     truth: Truth,
     /// Since when the truth is healthy without a gap, or is not healthy without a gap.
     since: Duration,
+    /// Since when it is unhealthy after having been healthy, or failed.
+    bad_since: Option<Duration>,
     shown: Truth,
     was_healthy: bool,
 }
@@ -100,6 +137,7 @@ impl Tracker {
             last: nothing,
             truth: Truth::Applying,
             since: Duration::ZERO,
+            bad_since: None,
             shown: Truth::Applying,
             was_healthy: false,
         }
@@ -120,6 +158,14 @@ impl Tracker {
             self.settle(now);
             self.since = now;
         }
+        let bad = match &truth {
+            Truth::Healthy => false,
+            Truth::Failed { .. } => true,
+            Truth::Applying | Truth::Degraded { .. } => {
+                self.was_healthy || self.bad_since.is_some()
+            }
+        };
+        self.bad_since = bad.then(|| self.bad_since.unwrap_or(now));
         self.truth = truth;
         self.last = observation;
         self.settle(now);
@@ -159,8 +205,6 @@ impl Tracker {
         self.settle(now);
         let held = now.saturating_sub(self.since);
         let healthy = self.truth == Truth::Healthy && self.shown == Truth::Healthy;
-        let bad = self.truth != Truth::Healthy
-            && (self.was_healthy || matches!(self.shown, Truth::Failed { .. }));
         let unhealthy = self.last.unhealthy.iter().take(UNHEALTHY_MAX);
         Report {
             boot,
@@ -170,7 +214,7 @@ impl Tracker {
             fence,
             phase: self.shown.phase(),
             healthy_for: if healthy { held } else { Duration::ZERO },
-            bad_for: if bad { held } else { Duration::ZERO },
+            bad_for: self.bad_since.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
             applying_for: self.grant.map_or(Duration::ZERO, |_| now.saturating_sub(self.began)),
             objects_total: self.last.objects_total,
             objects_healthy: self.last.objects_healthy,
@@ -196,7 +240,7 @@ fn truth(seen: &Observation, was_healthy: bool) -> Truth {
     let told = |o: &Observed| {
         (
             o.status.reason.unwrap_or(Reason::HealthUnknown),
-            crate::redact::clip(&format!("{}: {}", o.status.key, o.status.message)),
+            clip(&format!("{}: {}", o.status.key, o.status.message)),
         )
     };
     if let Sync::Failed { reason, message, terminal } = &seen.sync {

@@ -1,4 +1,11 @@
 //! What an API server's refusal means, and what to do about it.
+//!
+//! `read` finds the class, `table` says what follows from it, `probe` tells a wrong manifest from a
+//! wrong change.
+
+mod probe;
+mod read;
+mod table;
 
 use std::time::Duration;
 
@@ -6,6 +13,12 @@ use model::{ObjectKey, Reason};
 use serde_json::Value;
 
 use crate::conflict::ConflictCause;
+use crate::redact::clip;
+
+pub use probe::{probe_body, probe_verdict};
+
+/// Causes that a message names.
+const NAMED_MAX: usize = 5;
 
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +72,7 @@ pub enum Class {
     WaitTerminating,
     /// A quota.
     Quota,
-    /// An admission policy.
+    /// An admission policy or webhook said no.
     Policy,
     /// No right to do it.
     Forbidden,
@@ -67,25 +80,25 @@ pub enum Class {
     MissingNamespace,
     /// The role that a binding names is not there yet.
     RetryAfterRoles,
-    /// Its kind is not served.
+    /// Its kind is not served: refresh discovery.
     UnknownKind,
     /// The server cannot apply this kind server-side.
     NoSsa,
     /// Too large.
     TooLarge,
-    /// Slow down.
+    /// Slow down all requests, not just this one.
     Throttled(Option<Duration>),
-    /// Does not fit its schema, or has duplicate list keys.
+    /// Does not fit its schema, or has duplicate list keys. Looks like a server error and is none.
     Schema,
     /// A webhook did not answer; its name.
     Webhook(String),
-    /// An aggregated API server is down.
+    /// An aggregated API server is down; only its group is concerned.
     ApiService,
     /// Sent, and no answer: read again, then decide.
     Ambiguous,
     /// Gone already (answer to a delete or read).
     Gone,
-    /// The API server is ill.
+    /// The API server is ill, or does not know us.
     Server,
 }
 
@@ -105,29 +118,33 @@ pub struct Failure {
 }
 
 /// Understands a refusal.
-pub fn classify(_asked: &Asked<'_>, _answer: &Answer<'_>) -> Failure {
-    Failure {
-        class: Class::Server,
-        reason: Reason::ApiServerUnreachable,
-        message: String::new(),
-        terminal: false,
-        retry: Some(Duration::from_secs(1)),
-    }
-}
-
-/// Body to create with `dryRun=All` under another name: tells a wrong manifest from a wrong change.
-pub fn probe_body(body: &Value, suffix: &str) -> Value {
-    let mut probe = body.clone();
-    let name = body.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("probe");
-    probe["metadata"]["name"] = Value::String(format!("{name}-{suffix}"));
-    probe
-}
-
-/// What the probe's answer makes of an [`Class::Invalid`] failure.
-pub fn probe_verdict(failure: Failure, probe_code: u16) -> Failure {
-    if probe_code == 201 {
-        Failure { class: Class::Immutable, reason: Reason::Immutable, ..failure }
+pub fn classify(asked: &Asked<'_>, answer: &Answer<'_>) -> Failure {
+    let words = read::Words::of(answer);
+    let class = read::class(asked, answer, &words);
+    let row = table::row(&class, asked, &words);
+    let message = if asked.key.group.is_empty() && asked.key.kind == "Secret" {
+        words.without_values()
     } else {
-        failure
+        match &class {
+            Class::Conflict(causes) => owners(causes),
+            _ => words.message.to_owned(),
+        }
+    };
+    Failure {
+        class,
+        reason: row.reason,
+        message: clip(&message),
+        terminal: row.terminal,
+        retry: row.retry,
     }
+}
+
+/// Who owns what.
+fn owners(causes: &[ConflictCause]) -> String {
+    let one = |cause: &ConflictCause| format!("`{}` is owned by `{}`", cause.field, cause.manager);
+    let mut text = causes.iter().take(NAMED_MAX).map(one).collect::<Vec<_>>().join(", ");
+    if causes.len() > NAMED_MAX {
+        text.push_str(&format!(" and {} more", causes.len() - NAMED_MAX));
+    }
+    text
 }

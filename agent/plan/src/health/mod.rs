@@ -2,8 +2,20 @@
 //! older generation, or is on its way out, is not healthy.
 //!
 //! Order of judgement: being deleted → stale observation → rule of the kind → generic rule.
-//! A rule is a function `(&Value, &HealthContext) -> Verdict` in the file of its family, and one row
-//! in [`RULES`].
+//! A rule is a function `View -> Verdict` in the file of its family, and one row in `RULES`.
+
+mod needs;
+
+mod batch;
+mod cluster;
+mod generic;
+mod network;
+mod policy;
+mod storage;
+mod workload;
+
+mod stale;
+mod view;
 
 use std::time::Duration;
 
@@ -11,7 +23,14 @@ use jiff::Timestamp;
 use model::{Health, Reason};
 use serde_json::Value;
 
+use crate::pods::Stuck;
+use crate::redact::clip;
 use crate::seeded::Bug;
+
+pub use needs::{Met, Until, met};
+
+use stale::Observes;
+use view::View;
 
 /// What a judgement needs beside the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,12 +43,20 @@ pub struct HealthContext {
     pub since_apply: Option<Duration>,
     /// Whether the kind has a status subresource, from its definition; `None` when not known.
     pub has_status: Option<bool>,
+    /// For a volume claim: its class binds on first use and nothing uses it.
+    pub waits_for_consumer: bool,
 }
 
 impl HealthContext {
     /// Nothing known but the time.
     pub fn at(now: Timestamp) -> HealthContext {
-        HealthContext { now, applied_rv: None, since_apply: None, has_status: None }
+        HealthContext {
+            now,
+            applied_rv: None,
+            since_apply: None,
+            has_status: None,
+            waits_for_consumer: false,
+        }
     }
 }
 
@@ -44,46 +71,129 @@ pub struct Verdict {
     pub message: String,
     /// Whether waiting will not help.
     pub terminal: bool,
+    /// Suspended with a change that is not carried out: stands in the way, unlike a plain suspension.
+    pub held_back: bool,
     /// When time alone may change the answer.
     pub recheck: Option<Duration>,
 }
 
-/// Something that must hold before a dependent object is applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Until {
-    /// It was applied in this sync, or needed no write.
-    Applied,
-    /// Phase `Active`, not terminating.
-    NamespaceActive,
-    /// Names accepted, established, not terminating. (And visible in discovery: ask there.)
-    DefinitionEstablished,
-    /// The service has at least one ready endpoint; give its `EndpointSlice` list.
-    EndpointReady,
-    /// Healthy.
-    Healthy,
-}
+/// One row a kind: group, kinds, how it tells which generation its status is about, rule.
+type Row = (&'static str, &'static [&'static str], Observes, fn(View<'_>) -> Verdict);
 
-/// Whether a need is met.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Met {
-    /// Yes.
-    Yes,
-    /// Not yet; what is missing.
-    NotYet(String),
-}
+/// The rules of the kinds that Kubernetes itself serves. Everything else goes to the generic rule.
+const RULES: &[Row] = &[
+    ("", &["Namespace"], Observes::Nothing, cluster::namespace),
+    ("", &["Pod"], Observes::Settles, workload::pod),
+    ("apps", &["Deployment"], Observes::Generation, workload::deployment),
+    ("apps", &["ReplicaSet"], Observes::Generation, workload::replica_set),
+    ("", &["ReplicationController"], Observes::Generation, workload::replica_set),
+    ("apps", &["StatefulSet"], Observes::Generation, workload::stateful_set),
+    ("apps", &["DaemonSet"], Observes::Generation, workload::daemon_set),
+    ("batch", &["Job"], Observes::Settles, batch::job),
+    ("batch", &["CronJob"], Observes::Nothing, batch::cron_job),
+    ("", &["Service"], Observes::Nothing, network::service),
+    ("networking.k8s.io", &["Ingress"], Observes::Nothing, network::ingress),
+    ("gateway.networking.k8s.io", &["Gateway"], Observes::Settles, network::gateway),
+    ("gateway.networking.k8s.io", &["GatewayClass"], Observes::Settles, network::gateway_class),
+    (
+        "gateway.networking.k8s.io",
+        &["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"],
+        Observes::Settles,
+        network::route,
+    ),
+    ("", &["PersistentVolumeClaim"], Observes::Settles, storage::claim),
+    ("", &["PersistentVolume"], Observes::Nothing, storage::volume),
+    ("autoscaling", &["HorizontalPodAutoscaler"], Observes::Settles, policy::autoscaler),
+    ("policy", &["PodDisruptionBudget"], Observes::Generation, policy::disruption_budget),
+    ("flowcontrol.apiserver.k8s.io", &["FlowSchema"], Observes::Settles, policy::flow_schema),
+    ("apiextensions.k8s.io", &["CustomResourceDefinition"], Observes::Nothing, cluster::definition),
+    ("apiregistration.k8s.io", &["APIService"], Observes::Settles, cluster::api_service),
+    (
+        "admissionregistration.k8s.io",
+        &["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"],
+        Observes::Nothing,
+        cluster::webhooks,
+    ),
+    (
+        "admissionregistration.k8s.io",
+        &["ValidatingAdmissionPolicy"],
+        Observes::Generation,
+        cluster::admission_policy,
+    ),
+    ("", &["Node"], Observes::Nothing, cluster::node),
+    (
+        "",
+        &[
+            "ConfigMap",
+            "Secret",
+            "ServiceAccount",
+            "ResourceQuota",
+            "LimitRange",
+            "Endpoints",
+            "Event",
+            "PodTemplate",
+        ],
+        Observes::Nothing,
+        exists,
+    ),
+    ("apps", &["ControllerRevision"], Observes::Nothing, exists),
+    (
+        "rbac.authorization.k8s.io",
+        &["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"],
+        Observes::Nothing,
+        exists,
+    ),
+    (
+        "networking.k8s.io",
+        &["NetworkPolicy", "IngressClass", "IPAddress"],
+        Observes::Nothing,
+        exists,
+    ),
+    ("storage.k8s.io", &["StorageClass", "CSIDriver", "CSINode"], Observes::Nothing, exists),
+    ("scheduling.k8s.io", &["PriorityClass"], Observes::Nothing, exists),
+    ("node.k8s.io", &["RuntimeClass"], Observes::Nothing, exists),
+    ("coordination.k8s.io", &["Lease"], Observes::Nothing, exists),
+    ("discovery.k8s.io", &["EndpointSlice"], Observes::Nothing, exists),
+    (
+        "admissionregistration.k8s.io",
+        &[
+            "ValidatingAdmissionPolicyBinding",
+            "MutatingAdmissionPolicy",
+            "MutatingAdmissionPolicyBinding",
+        ],
+        Observes::Nothing,
+        exists,
+    ),
+];
 
 /// Judges one live object. A missing object is judged by [`Verdict::missing`].
 pub fn health(object: &Value, context: &HealthContext) -> Verdict {
     health_seeded(object, context, None)
 }
 
-pub fn health_seeded(_object: &Value, _context: &HealthContext, _bug: Option<Bug>) -> Verdict {
-    Verdict::new(Health::Unknown, Reason::HealthUnknown, "no rule")
+/// [`health`] with a bug on purpose.
+pub(crate) fn health_seeded(object: &Value, context: &HealthContext, bug: Option<Bug>) -> Verdict {
+    let view = View { object, context };
+    let api_version = view.text("/apiVersion");
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let kind = view.text("/kind");
+    let row = RULES.iter().find(|(g, kinds, _, _)| *g == group && kinds.contains(&kind));
+    let (observes, rule) =
+        row.map_or((Observes::IfItSays, generic::rule as fn(View<'_>) -> Verdict), |r| (r.2, r.3));
+    if let Some(verdict) = stale::terminating(view) {
+        return verdict;
+    }
+    if bug != Some(Bug::NaiveGeneration)
+        && let Some(verdict) = stale::stale(view, observes)
+    {
+        return verdict;
+    }
+    rule(view)
 }
 
-/// Whether `until` holds. `object` is the live object; for [`Until::EndpointReady`] a list of `EndpointSlice`s.
-pub fn met(_until: Until, _object: &Value, _context: &HealthContext) -> Met {
-    Met::Yes
+/// To be there is all that is asked.
+fn exists(_: View<'_>) -> Verdict {
+    Verdict::healthy()
 }
 
 impl Verdict {
@@ -94,23 +204,78 @@ impl Verdict {
             reason: None,
             message: String::new(),
             terminal: false,
+            held_back: false,
             recheck: None,
         }
     }
 
     /// Anything else.
     pub fn new(health: Health, reason: Reason, message: impl AsRef<str>) -> Verdict {
-        Verdict {
-            health,
-            reason: Some(reason),
-            message: crate::redact::clip(message.as_ref()),
-            terminal: false,
-            recheck: None,
-        }
+        Verdict { health, reason: Some(reason), message: clip(message.as_ref()), ..Self::healthy() }
     }
 
     /// It should be there and is not.
     pub fn missing() -> Verdict {
         Verdict::new(Health::Missing, Reason::Missing, "not there")
+    }
+
+    /// Whether it does not stand in the way of "all is well".
+    pub fn is_settled(&self) -> bool {
+        match self.health {
+            Health::Healthy => true,
+            Health::Suspended => !self.held_back,
+            Health::Progressing | Health::Missing | Health::Degraded | Health::Unknown => false,
+        }
+    }
+
+    /// What its pods say outranks what the workload says of itself: it knows minutes later.
+    #[must_use]
+    pub fn stuck(self, stuck: &Stuck) -> Verdict {
+        if self.health != Health::Progressing && self.health != Health::Degraded {
+            return self;
+        }
+        let message = format!("{} of {} pods: {}", stuck.affected, stuck.total, stuck.message);
+        Verdict {
+            health: if stuck.broken { Health::Degraded } else { self.health },
+            reason: if stuck.broken { Some(stuck.reason) } else { self.reason },
+            message: clip(&message),
+            terminal: stuck.terminal || self.terminal,
+            ..self
+        }
+    }
+
+    fn progressing(message: impl AsRef<str>) -> Verdict {
+        Verdict::new(Health::Progressing, Reason::Progressing, message)
+    }
+
+    fn degraded(message: impl AsRef<str>) -> Verdict {
+        Verdict::new(Health::Degraded, Reason::Degraded, message)
+    }
+
+    fn suspended(message: impl AsRef<str>) -> Verdict {
+        Verdict::new(Health::Suspended, Reason::Suspended, message)
+    }
+
+    fn note(mut self, note: impl AsRef<str>) -> Verdict {
+        self.message = clip(note.as_ref());
+        self
+    }
+
+    fn again_in(mut self, after: Duration) -> Verdict {
+        self.recheck = Some(after);
+        self
+    }
+
+    fn finally(mut self) -> Verdict {
+        self.terminal = true;
+        self
+    }
+
+    /// Progressing for `grace` since `begun`, degraded after; begun at an unknown time is long ago.
+    fn after_grace(begun: Option<Duration>, grace: Duration, message: impl AsRef<str>) -> Verdict {
+        match begun.and_then(|held| grace.checked_sub(held)).filter(|left| !left.is_zero()) {
+            Some(left) => Verdict::progressing(message).again_in(left),
+            None => Verdict::degraded(message),
+        }
     }
 }

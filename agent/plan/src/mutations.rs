@@ -1,0 +1,51 @@
+//! The decisions with one check left out, for tests that show what each check is worth.
+//! Not part of a shipped binary.
+
+use std::collections::BTreeSet;
+
+use model::{AppName, Directive, LeaseEpoch, ObjectKey};
+use serde_json::Value;
+
+use crate::accept::{Decision, Stored, accept_seeded};
+use crate::gates::gates_seeded;
+use crate::health::health_seeded;
+use crate::plan::plan_seeded;
+use crate::prune::prune_seeded;
+use crate::{
+    Blocked, Desired, Entry, Gate, HealthContext, Inventory, Live, Plan, Policy, Prune, Sight,
+    Verdict,
+};
+
+pub use crate::seeded::Bug;
+
+/// [`crate::accept::accept`] with a bug.
+pub fn accept(stored: &Stored, term: LeaseEpoch, directive: &Directive, bug: Bug) -> Decision {
+    accept_seeded(stored, term, directive, Some(bug))
+}
+
+/// [`crate::gates`] with a bug.
+pub fn gates(desired: &Desired, inventory: &Inventory, bug: Bug) -> Result<(), Vec<Blocked>> {
+    let none: BTreeSet<Gate> = BTreeSet::new();
+    gates_seeded(desired, inventory, &BTreeSet::new(), &none, Some(bug))
+}
+
+/// [`crate::plan`] with a bug.
+pub fn plan(desired: &Desired, live: &Live, inventory: &Inventory, bug: Bug) -> Plan {
+    plan_seeded(desired, live, inventory, &Policy::default(), Some(bug))
+}
+
+/// [`crate::prune_decision`] with a bug.
+pub fn prune_decision(
+    key: &ObjectKey,
+    entry: &Entry,
+    live: Sight<'_>,
+    app: &AppName,
+    bug: Bug,
+) -> Prune {
+    prune_seeded(key, entry, live, app, Some(bug))
+}
+
+/// [`crate::health`] with a bug.
+pub fn health(object: &Value, context: &HealthContext, bug: Bug) -> Verdict {
+    health_seeded(object, context, Some(bug))
+}
