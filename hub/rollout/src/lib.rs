@@ -9,13 +9,14 @@
 
 #![warn(missing_docs)]
 
-mod decide;
+pub mod view;
 
-mod command;
 mod explain;
 mod wakeup;
 
-pub mod view;
+mod decide;
+
+mod command;
 
 pub mod check;
 

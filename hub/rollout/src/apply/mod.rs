@@ -1,8 +1,16 @@
-//! Remembering: `state' = apply(state, event)`, total and without choices.
+//! Remembering: the next state from a state and an event, total and without choices.
+//!
+//! An event that does not fit the state changes nothing: the log is the truth, and a fold must never panic.
+
+mod cluster;
+mod rollout;
 
 use model::AppName;
 
-use crate::{event::Event, state::App};
+use crate::{
+    event::Event,
+    state::{App, RolloutState},
+};
 
 impl App {
     /// The fold of a log.
@@ -14,6 +22,57 @@ impl App {
 
     /// Remembers one event.
     pub fn apply(&mut self, event: &Event) {
-        let _ = event;
+        if self.apply_to_cluster(event) {
+            return;
+        }
+        if let Event::HeadMoved { head, .. } = event {
+            self.head = Some(head.clone());
+            return;
+        }
+        if let Event::Started(start) = event {
+            self.begin(start);
+            return;
+        }
+        if event.rollout() == self.active.as_ref().map(|r| r.id) {
+            self.apply_to_rollout(event);
+        }
+    }
+
+    fn apply_to_rollout(&mut self, event: &Event) {
+        match event {
+            Event::Begun { .. } => self.set_state(RolloutState::Progressing),
+            Event::Paused { by, at, .. } => {
+                self.set_state(RolloutState::Paused { by: by.clone(), at: *at });
+                self.recall_unacknowledged();
+            }
+            Event::Halted { causes, at, .. } => {
+                self.set_state(RolloutState::Halted { causes: causes.clone(), at: *at });
+                self.recall_unacknowledged();
+            }
+            Event::Resumed { accept, at, .. } => self.resume(*accept, *at),
+            Event::Retried { clusters, at, .. } => self.retry(clusters, *at),
+            Event::Skipped { cluster, at, .. } => self.skip(cluster, *at),
+            Event::Granted { cluster, name, grant, broken_before, dark, at, .. } => {
+                self.give(cluster, name, *grant);
+                self.member_granted(cluster, *grant, *broken_before, *dark, *at);
+            }
+            Event::Member { cluster, change, at, .. } => self.change_member(cluster, change, *at),
+            Event::Wave { wave, change, at, .. } => self.change_wave(*wave, *change, *at),
+            Event::Ended { outcome, by, at, .. } => self.end(*outcome, by.clone(), *at),
+            Event::HeadMoved { .. }
+            | Event::Started(_)
+            | Event::Acked { .. }
+            | Event::Fenced { .. }
+            | Event::Recalled { .. }
+            | Event::Restored { .. }
+            | Event::Dark { .. }
+            | Event::Departed { .. } => {}
+        }
+    }
+
+    fn set_state(&mut self, state: RolloutState) {
+        if let Some(rollout) = &mut self.active {
+            rollout.state = state;
+        }
     }
 }

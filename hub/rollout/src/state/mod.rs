@@ -23,7 +23,7 @@ pub use wave::{Counts, DeferredWhy, FailureWhy, Limits, Member, MemberState, Wav
 use crate::{bug::Bug, release::Release};
 
 /// Finished rollouts that are kept for people; the log keeps them all.
-pub const PAST_MAX: usize = 20;
+pub(crate) const PAST_MAX: usize = 20;
 
 /// Everything remembered of one App. `fold` of the log, or a snapshot of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
