@@ -1,0 +1,304 @@
+//! `app.yaml`: what to deploy, where and how, typed and with every default filled in.
+//!
+//! A fault is never guessed around: an unknown field, a wrong value and a field that this version
+//! cannot carry out are all refused, all at once, each with its place.
+
+mod strategy;
+mod fields;
+
+use model::{AppName, Labels, Reason, Selector};
+use rollout::{Expect, OnUntarget, Strategy, Targets};
+
+use crate::{
+    diagnostic::{Diagnostic, Position},
+    limits,
+    template::PathTemplate,
+    yaml::{self, Node, Value},
+};
+pub(crate) use fields::{Faults, Fields};
+
+/// `apiVersion` of an `app.yaml`.
+pub const API_VERSION: &str = "tidegate.dev/v1alpha1";
+
+/// What to deploy, where and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct App {
+    /// Name; also the folder below `apps/`.
+    pub name: AppName,
+    /// Labels of the App itself, for people.
+    pub labels: Labels,
+    /// Path of the `app.yaml` it was read from.
+    pub file: String,
+    /// Folder of the manifests, relative to the folder of `file`.
+    pub path: PathTemplate,
+    /// The ref that the App says it follows; `None` is that of its source.
+    pub reference: Option<String>,
+    /// Which clusters.
+    pub targets: Targets,
+    /// In which waves.
+    pub strategy: Strategy,
+    /// What happens to objects that somebody changed.
+    pub drift: DriftMode,
+    pub(crate) path_at: Position,
+    pub(crate) reference_at: Position,
+}
+
+/// What the agent does about an object that differs from what it applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DriftMode {
+    /// Applies it again.
+    #[default]
+    Correct,
+    /// Says so.
+    Report,
+    /// Nothing.
+    Ignore,
+}
+
+impl DriftMode {
+    /// As the wire says it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DriftMode::Correct => "correct",
+            DriftMode::Report => "report",
+            DriftMode::Ignore => "ignore",
+        }
+    }
+}
+
+impl App {
+    /// The folder of its `app.yaml`.
+    pub fn folder(&self) -> &str {
+        self.file.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// A fault when the App asks for another ref than the one its source follows.
+    pub fn reference_fault(&self, source_reference: &str) -> Option<Diagnostic> {
+        let own = self.reference.as_deref().filter(|own| *own != source_reference)?;
+        let message = format!(
+            "`spec.source.ref` is `{own}` while the source follows `{source_reference}`; \
+             a ref of its own is not supported yet"
+        );
+        let fault = Diagnostic::error(Reason::NotSupportedYet, &self.file, message);
+        Some(fault.at(self.reference_at).hint("remove `ref`, or add a source that follows it"))
+    }
+}
+
+/// Reads one `app.yaml`. `file` is its path from the root of the repository and decides the name that
+/// it must have: that of its folder.
+pub fn parse_app(file: &str, text: &str) -> Result<App, Vec<Diagnostic>> {
+    let document = only_document(file, text)?;
+    let mut faults = Faults::new(file);
+    let app = read(file, &document, &mut faults);
+    match app {
+        Some(app) if faults.is_empty() => Ok(app),
+        Some(_) | None => Err(faults.into_list()),
+    }
+}
+
+/// The one document of a hand-written file.
+pub(crate) fn only_document(file: &str, text: &str) -> Result<Node, Vec<Diagnostic>> {
+    if text.len() > limits::CONFIG_BYTES_MAX {
+        let limit = limits::CONFIG_BYTES_MAX;
+        let message = format!("the file has {} bytes, at most {limit} are allowed", text.len());
+        return Err(vec![Diagnostic::error(Reason::AppInvalid, file, message)]);
+    }
+    let mut documents = yaml::documents(file, text.as_bytes())?;
+    match (documents.pop(), documents.pop()) {
+        (Some(document), None) => Ok(document),
+        (None, _) => Err(vec![Diagnostic::error(Reason::AppInvalid, file, "the file is empty")]),
+        (Some(second), Some(_)) => {
+            let fault = Diagnostic::error(Reason::AppInvalid, file, "the file has two documents");
+            Err(vec![fault.at(second.at).hint("keep one `app.yaml` per folder below `apps/`")])
+        }
+    }
+}
+
+fn read(file: &str, document: &Node, faults: &mut Faults<'_>) -> Option<App> {
+    let top = Fields::open(document, String::new(), faults)?;
+    top.only(&["apiVersion", "kind", "metadata", "spec"], &["status"], faults);
+    constant(&top, "apiVersion", API_VERSION, faults);
+    constant(&top, "kind", "App", faults);
+    let metadata = top.need_section("metadata", "write `metadata: {name: NAME}`", faults);
+    let (name, labels) = metadata.map(|m| read_metadata(file, &m, faults)).unwrap_or_default();
+    let spec = top.need_section("spec", "write what to deploy below `spec:`", faults)?;
+    spec.only(
+        &["source", "targets", "rollout", "drift"],
+        &["overrides", "health", "sources", "dependsOn", "project", "policy", "suspend"],
+        faults,
+    );
+    let source = match spec.get("source") {
+        Some(_) => spec.section("source", faults).and_then(|s| read_source(file, &s, faults)),
+        None => Source::beside(spec.at),
+    };
+    let hint = "write `targets: {select: \"true\"}` to select every cluster";
+    let targets = spec.need_section("targets", hint, faults);
+    let targets = targets.and_then(|t| read_targets(&t, faults));
+    let strategy = strategy::read(&spec, faults);
+    if let Some(strategy) = strategy.as_ref().filter(|_| faults.is_empty()) {
+        let at = spec.get("rollout").map_or(spec.at, |node| node.at);
+        let hint = "correct the strategy below `spec.rollout`";
+        strategy.faults().into_iter().for_each(|fault| faults.wrong(at, fault.message, hint));
+    }
+    let drift = spec.section("drift", faults).map(|d| read_drift(&d, faults));
+    let source = source?;
+    Some(App {
+        name: name?,
+        labels,
+        file: file.to_owned(),
+        path: source.path,
+        reference: source.reference,
+        targets: targets?,
+        strategy: strategy?,
+        drift: drift.unwrap_or_default(),
+        path_at: source.path_at,
+        reference_at: source.reference_at,
+    })
+}
+
+fn constant(top: &Fields<'_>, key: &str, want: &str, faults: &mut Faults<'_>) {
+    let hint = format!("write `{key}: {want}`");
+    let Some(node) = top.need(key, &hint, faults) else { return };
+    if node.text() != Some(want) {
+        faults.wrong(node.at, format!("`{key}` must be `{want}`, but is {}", node.what()), &hint);
+    }
+}
+
+fn read_metadata(
+    file: &str,
+    metadata: &Fields<'_>,
+    faults: &mut Faults<'_>,
+) -> (Option<AppName>, Labels) {
+    metadata.only(&["name", "labels"], &["annotations"], faults);
+    let mut labels = Labels::new();
+    if let Some(given) = metadata.section("labels", faults) {
+        for entry in given.entries() {
+            if let Some(text) = entry.value.text() {
+                labels.insert(entry.key.clone(), text.to_owned());
+            } else {
+                let (key, what) = (yaml::clip(&entry.key), entry.value.what());
+                let message = format!("label `{key}` must be text, but is {what}");
+                faults.wrong(entry.value.at, message, "put it in quotes");
+            }
+        }
+    }
+    let name = metadata.need("name", "write the name of the folder", faults);
+    let name = name.and(metadata.text("name", faults)).and_then(|(text, at)| {
+        let parsed = AppName::parse(text);
+        if let Err(error) = &parsed {
+            faults.wrong(at, error.to_string(), "rename the folder and the App");
+        }
+        let name = parsed.ok()?;
+        let folder = file.rsplit('/').nth(1);
+        if folder.is_some_and(|folder| folder != text) {
+            let folder = folder.unwrap_or_default();
+            let message = format!("`metadata.name` is `{text}`, but the folder is `{folder}`");
+            faults.wrong(at, message, "give both the same name");
+        }
+        Some(name)
+    });
+    (name, labels)
+}
+
+struct Source {
+    path: PathTemplate,
+    path_at: Position,
+    reference: Option<String>,
+    reference_at: Position,
+}
+
+impl Source {
+    /// Without `source:` the manifests stand beside the `app.yaml`.
+    fn beside(at: Position) -> Option<Source> {
+        let path = PathTemplate::parse(".").ok()?;
+        Some(Source { path, path_at: at, reference: None, reference_at: at })
+    }
+}
+
+fn read_source(file: &str, source: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Source> {
+    let later = ["repo", "verify", "helm", "kustomize", "raw", "oci", "jsonnet", "chart"];
+    source.only(&["ref", "path"], &later, faults);
+    let mut read = Source::beside(source.at)?;
+    if let Some((reference, at)) = source.text("ref", faults) {
+        if reference.trim().is_empty() {
+            faults.wrong(at, "`spec.source.ref` is empty", "remove it to follow the source's ref");
+        }
+        (read.reference, read.reference_at) = (Some(reference.to_owned()), at);
+    }
+    if let Some((text, at)) = source.text("path", faults) {
+        let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+        match PathTemplate::parse(text) {
+            Err(why) => {
+                let message = format!("`spec.source.path` is `{}`: {why}", yaml::clip(text));
+                faults.wrong(at, message, "write a path such as `overlays/${labels.env}`");
+            }
+            Ok(path) if !path.stays_below(folder) => {
+                let message =
+                    format!("`spec.source.path` `{}` leaves the repository", yaml::clip(text));
+                faults.wrong(at, message, "keep the manifests in this repository");
+            }
+            Ok(path) => (read.path, read.path_at) = (path, at),
+        }
+    }
+    Some(read)
+}
+
+fn read_targets(targets: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Targets> {
+    targets.only(&["select", "exclude", "expect", "onUntarget"], &[], faults);
+    let hint = "write `select: \"true\"` to select every cluster";
+    let select = targets.need("select", hint, faults);
+    let select = select.and(selector(targets, "select", faults));
+    let exclude = selector(targets, "exclude", faults);
+    let expect = targets.section("expect", faults).map(|expect| {
+        expect.only(&["min", "maxChange"], &[], faults);
+        let min = expect.count("min", faults);
+        Expect { min, max_change: expect.amount("maxChange", faults) }
+    });
+    let words = [("retain", OnUntarget::Retain), ("prune", OnUntarget::Prune)];
+    let on_untarget = targets.choice("onUntarget", &words, faults).unwrap_or_default();
+    if on_untarget == OnUntarget::Prune
+        && let Some(node) = targets.get("onUntarget")
+    {
+        faults.later(node.at, "`onUntarget: prune`");
+    }
+    Some(Targets { select: select?, exclude, expect: expect.unwrap_or_default(), on_untarget })
+}
+
+/// A compiled CEL expression; `true` may stand without quotes.
+fn selector(of: &Fields<'_>, key: &str, faults: &mut Faults<'_>) -> Option<Selector> {
+    let node = of.get(key)?;
+    let text = match &node.value {
+        Value::Bool(true) => "true",
+        Value::Bool(false) | Value::Null | Value::Number(_) | Value::List(_) | Value::Map(_) => {
+            let message =
+                format!("`{}` must be an expression, but is {}", of.name(key), node.what());
+            faults.wrong(
+                node.at,
+                message,
+                "write one in quotes, such as \"labels.ring == 'canary'\"",
+            );
+            return None;
+        }
+        Value::Text(text) => text,
+    };
+    match Selector::parse(text) {
+        Ok(selector) => Some(selector),
+        Err(error) => {
+            let message = format!("`{}`: {}", of.name(key), one_line(&error.to_string()));
+            faults.wrong(node.at, message, "write one such as \"labels.ring == 'canary'\"");
+            None
+        }
+    }
+}
+
+/// The parser of expressions draws over several lines; a diagnostic is one.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('|'));
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn read_drift(drift: &Fields<'_>, faults: &mut Faults<'_>) -> DriftMode {
+    drift.only(&["mode"], &["ignore"], faults);
+    let words = [DriftMode::Correct, DriftMode::Report, DriftMode::Ignore].map(|m| (m.as_str(), m));
+    drift.choice("mode", &words, faults).unwrap_or_default()
+}

@@ -1,0 +1,351 @@
+//! From bytes to documents that know where each value stands.
+//!
+//! The parser has budgets; whatever is over one is refused, never truncated. Typing is what Kubernetes
+//! users mean: YAML 1.2 booleans (`yes` and `on` are text), octal `0644` as a number, whole floats as integers
+//! later on. Anchors and merge keys work within one document.
+//!
+//! Deliberately absent: custom tags, includes, anything that reads a second file.
+
+use std::fmt;
+
+use model::Reason;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{DuplicateKeyPolicy, Spanned};
+
+use crate::{
+    diagnostic::{Diagnostic, Position},
+    limits,
+};
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Node {
+    pub(crate) at: Position,
+    pub(crate) value: Value,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    Null,
+    Bool(bool),
+    Number(serde_json::Number),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// A key, where it stands, and its value. Keys of one map are distinct.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) at: Position,
+    pub(crate) value: Node,
+}
+
+impl Node {
+    /// The value of a key, when this is a map that has it.
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|e| e.key == key).map(|e| &e.value),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
+                None
+            }
+        }
+    }
+
+    /// The text, when it is one.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => {
+                None
+            }
+        }
+    }
+
+    /// What it is, in words for a message.
+    pub(crate) fn what(&self) -> String {
+        match &self.value {
+            Value::Null => "nothing".to_owned(),
+            Value::Bool(b) => format!("`{b}`, a yes-or-no value"),
+            Value::Number(n) => format!("the number `{n}`"),
+            Value::Text(text) => format!("the text `{}`", clip(text)),
+            Value::List(_) => "a list".to_owned(),
+            Value::Map(_) => "a map".to_owned(),
+        }
+    }
+}
+
+/// Text of a file in a message: one line, bounded, no control characters.
+pub(crate) fn clip(text: &str) -> String {
+    const CHARS: usize = 60;
+    let mut out: String = text.chars().take(CHARS).flat_map(char::escape_debug).collect();
+    if text.chars().nth(CHARS).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// All documents of a file; empty ones are left out.
+pub(crate) fn documents(file: &str, bytes: &[u8]) -> Result<Vec<Node>, Vec<Diagnostic>> {
+    if bytes.len() > limits::RELEASE_BYTES_MAX {
+        return Err(vec![too_large(file, "the file", bytes.len(), limits::RELEASE_BYTES_MAX)]);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| vec![not_utf8(file, bytes, &error)])?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut nodes = Vec::new();
+    let mut faults = Vec::new();
+    for (count, part) in split(text).enumerate() {
+        if count == limits::DOCUMENTS_MAX {
+            faults.push(too_large(file, "the file", count + 1, limits::DOCUMENTS_MAX));
+            break;
+        }
+        match document(file, part) {
+            Ok(Some(node)) => nodes.push(node),
+            Ok(None) => {}
+            Err(more) => faults.extend(more),
+        }
+        if faults.len() >= limits::DIAGNOSTICS_MAX {
+            break;
+        }
+    }
+    if faults.is_empty() { Ok(nodes) } else { Err(faults) }
+}
+
+fn too_large(file: &str, what: &str, is: usize, limit: usize) -> Diagnostic {
+    let unit = if limit == limits::DOCUMENTS_MAX { "documents" } else { "bytes" };
+    let message = format!("{what} has {is} {unit}, at most {limit} are allowed");
+    Diagnostic::error(Reason::RenderTooLarge, file, message)
+}
+
+fn not_utf8(file: &str, bytes: &[u8], error: &std::str::Utf8Error) -> Diagnostic {
+    let line = bytes[..error.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+    let at = Position { line: u32::try_from(line).unwrap_or(u32::MAX), column: 1 };
+    Diagnostic::error(Reason::YamlInvalid, file, "the line is not UTF-8 text")
+        .at(at)
+        .hint("save the file as UTF-8, or keep binary content out of manifests")
+}
+
+/// Stack for the parser, which recurses: some 30 KiB for each of `YAML_DEPTH_MAX` levels without
+/// optimisation, four times over.
+const STACK_BYTES: usize = 16 << 20;
+
+/// One document: its text and how many lines stand before it.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    text: &'a str,
+    lines_before: u32,
+}
+
+/// Cuts at lines that begin with `---` or `...`: YAML forbids them anywhere inside a document, so a
+/// broken document does not hide the faults of the next, and each has a budget of its own.
+fn split(text: &str) -> impl Iterator<Item = Part<'_>> {
+    let marks = |line: &str| {
+        ["---", "..."].iter().any(|mark| {
+            line.strip_prefix(mark)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+        })
+    };
+    let mut parts = Vec::new();
+    let (mut begin, mut begin_line, mut offset, mut number) = (0, 0, 0, 0_u32);
+    for line in text.split_inclusive('\n') {
+        if marks(line) && offset > begin {
+            parts.push(Part { text: &text[begin..offset], lines_before: begin_line });
+            (begin, begin_line) = (offset, number);
+        }
+        offset += line.len();
+        number += 1;
+    }
+    parts.push(Part { text: &text[begin..], lines_before: begin_line });
+    parts.into_iter().filter(|part| part.text.lines().any(says_something))
+}
+
+/// Whether a line is more than white space, a comment, a directive or a bare mark.
+fn says_something(line: &str) -> bool {
+    let line = line.strip_prefix("---").or_else(|| line.strip_prefix("...")).unwrap_or(line);
+    let line = line.trim();
+    !line.is_empty() && !line.starts_with('#') && !line.starts_with('%')
+}
+
+fn document(file: &str, part: Part<'_>) -> Result<Option<Node>, Vec<Diagnostic>> {
+    if part.text.len() > limits::DOCUMENT_BYTES_MAX {
+        let at = Position { line: part.lines_before + 1, column: 1 };
+        let fault =
+            too_large(file, "the document", part.text.len(), limits::DOCUMENT_BYTES_MAX).at(at);
+        return Err(vec![fault]);
+    }
+    let parse = || serde_saphyr::from_str_with_options::<Spanned<Value>>(part.text, options());
+    let parsed = stacker::maybe_grow(STACK_BYTES / 2, STACK_BYTES, parse);
+    let mut node = match parsed {
+        Ok(spanned) => node(spanned),
+        Err(error) => return Err(vec![parse_fault(file, part, &error)]),
+    };
+    node.shift(part.lines_before);
+    let mut faults = Vec::new();
+    duplicates(file, &node, &mut faults);
+    match (faults.is_empty(), &node.value) {
+        (false, _) => Err(faults),
+        (true, Value::Null) => Ok(None),
+        (true, _) => Ok(Some(node)),
+    }
+}
+
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_documents: 1,
+            max_depth: limits::YAML_DEPTH_MAX,
+            max_nodes: limits::YAML_NODES_MAX,
+            max_total_scalar_bytes: limits::YAML_TEXT_BYTES_MAX,
+        },
+        // Collected and reported all at once, with both places, by `duplicates`.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        legacy_octal_numbers: true,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        emit_comments: false,
+        with_snippet: false,
+    }
+}
+
+fn parse_fault(file: &str, part: Part<'_>, error: &serde_saphyr::Error) -> Diagnostic {
+    let message = error.without_snippet().to_string();
+    let fault = Diagnostic::error(Reason::YamlInvalid, file, message);
+    match error.location() {
+        Some(location) => fault.at(Position {
+            line: u32::try_from(location.line()).unwrap_or(u32::MAX) + part.lines_before,
+            column: u32::try_from(location.column()).unwrap_or(u32::MAX),
+        }),
+        None => fault,
+    }
+}
+
+fn duplicates(file: &str, node: &Node, faults: &mut Vec<Diagnostic>) {
+    match &node.value {
+        Value::Map(entries) => {
+            let mut seen = std::collections::BTreeMap::new();
+            for entry in entries {
+                if let Some(first) = seen.insert(&entry.key, entry.at)
+                    && faults.len() < limits::DIAGNOSTICS_MAX
+                {
+                    let message = format!(
+                        "key `{}` stands twice in one map, first at line {}",
+                        clip(&entry.key),
+                        first.line
+                    );
+                    let fault = Diagnostic::error(Reason::YamlInvalid, file, message);
+                    faults.push(fault.at(entry.at).hint("remove one of the two"));
+                }
+                duplicates(file, &entry.value, faults);
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| duplicates(file, item, faults)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+    }
+}
+
+impl Node {
+    fn shift(&mut self, lines: u32) {
+        if lines == 0 {
+            return;
+        }
+        self.at.line += lines;
+        match &mut self.value {
+            Value::Map(entries) => {
+                for entry in entries {
+                    entry.at.line += lines;
+                    entry.value.shift(lines);
+                }
+            }
+            Value::List(items) => items.iter_mut().for_each(|item| item.shift(lines)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+        }
+    }
+}
+
+fn position(location: serde_saphyr::Location) -> Position {
+    let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    Position { line: number(location.line()), column: number(location.column()) }
+}
+
+fn node(spanned: Spanned<Value>) -> Node {
+    Node { at: position(spanned.referenced), value: spanned.value }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        Value::deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        let number = serde_json::Number::from_f64(value)
+            .ok_or_else(|| E::custom("a number must be finite"))?;
+        Ok(Value::Number(number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::Text(value))
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, _: &[u8]) -> Result<Value, E> {
+        Err(E::custom("binary values are not allowed; write base64 text without a tag"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element::<Spanned<Value>>()? {
+            items.push(node(item));
+        }
+        Ok(Value::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(key) = access.next_key::<Spanned<String>>()? {
+            let value = node(access.next_value()?);
+            entries.push(Entry { key: key.value, at: position(key.referenced), value });
+        }
+        if entries.len() > limits::YAML_NODES_MAX {
+            return Err(A::Error::custom("too many keys in one map"));
+        }
+        Ok(Value::Map(entries))
+    }
+}
