@@ -88,11 +88,13 @@ async fn pod_state(client: &Client, name: &str, image: &str, wanted: &str) {
 }
 
 #[tokio::test]
-async fn with_controllers_a_pod_runs_and_one_with_a_broken_image_does_not() {
+async fn with_controllers_a_pod_runs_and_one_with_a_broken_image_does_not_also_after_an_outage() {
     let pool = Pool::start(1, Options::with_controllers()).await.unwrap();
     let client = pool.cluster(0).client().await.unwrap();
     pod_state(&client, "good", "registry.test/web:1", "\"phase\":\"Running\"").await;
     pod_state(&client, "bad", "registry.test/web:broken", "\"reason\":\"ImagePullBackOff\"").await;
+    pool.cluster(0).restart_api().await.unwrap();
+    pod_state(&client, "late", "registry.test/web:1", "\"phase\":\"Running\"").await;
 }
 
 /// Processes with the folder of a run on their command line: all of its programs and their supervisors.
