@@ -6,9 +6,9 @@ use tokio::sync::OnceCell;
 static WHOLE: OnceCell<Pool> = OnceCell::const_new();
 
 /// One cluster with controllers and a node. Use a namespace, and names of cluster-wide objects, of your own.
-pub(crate) async fn whole(at: usize) -> &'static RealCluster {
-    let start = || Pool::start(2, Options::with_controllers());
-    WHOLE.get_or_try_init(start).await.expect("a real cluster").cluster(at)
+pub(crate) async fn whole() -> &'static RealCluster {
+    let start = || Pool::start(1, Options::with_controllers());
+    WHOLE.get_or_try_init(start).await.expect("a real cluster").cluster(0)
 }
 
 /// A bare cluster of one's own, whose history may be thrown away.

@@ -141,7 +141,7 @@ impl Names {
         if counts.iter().any(|text| normal.contains(text)) {
             normal = without_numbers(&normal);
         }
-        without_memory(&normal).to_owned()
+        without_internals(&normal).to_owned()
     }
 }
 
@@ -160,11 +160,25 @@ fn is_time(key: &str) -> bool {
     key == "time" || key.ends_with("Time") || key.ends_with("Timestamp") || key.ends_with("At")
 }
 
-/// `expected string, got &value.valueUnstructured{Value:1}` is how the server lays out a value in its memory, and
-/// `Invalid value: {"Volumes":null,…` likewise: no promise to anybody.
-fn without_memory(text: &str) -> &str {
-    let ends = [", got &", "Invalid value: {\"Volumes\":", "\n@@ "].map(|start| text.find(start));
-    &text[..ends.into_iter().flatten().min().unwrap_or(text.len())]
+/// Where a message goes on with how the server lays out a value in its memory, or with words of the library that it was
+/// written with: no promise to anybody, and nothing that an agent looks at.
+const INTERNALS: &[&str] = &[
+    ": expected string, got ",
+    ": expected map, got ",
+    ": expected numeric (int or float), got ",
+    "json: cannot unmarshal ",
+    "continue key is not valid: ",
+    "\n@@ ",
+];
+
+/// Longer than any value that is quoted for a person to read.
+const LONG_VALUE: usize = 200;
+
+fn without_internals(text: &str) -> &str {
+    let value = "Invalid value: {";
+    let long = text.find(value).filter(|at| text.len() - at > LONG_VALUE);
+    let ends = INTERNALS.iter().filter_map(|start| text.find(start)).chain(long);
+    &text[..ends.min().unwrap_or(text.len())]
 }
 
 /// `too old resource version: 1 (234)` counts the writes of the whole server.

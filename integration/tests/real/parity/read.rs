@@ -124,7 +124,10 @@ async fn a_list_comes_in_pages_of_one_moment() {
         let second = target.get(&page(&format!("&continue={token}"))).await.expect(200);
         let token = target.record("second", second).text("/metadata/continue");
         let third = target.get(&page(&format!("&continue={token}"))).await.expect(200);
-        target.record("third", third);
+        // Something that the selector leaves out comes behind: the server offers a page, and it is empty.
+        let token = target.record("third", third).text("/metadata/continue");
+        let fourth = target.get(&page(&format!("&continue={token}"))).await.expect(200);
+        target.record("fourth", fourth);
         for name in ["a", "b", "c"] {
             let body = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}});
             target.create(&target.at("v1", "secrets"), &body).await.expect(201);

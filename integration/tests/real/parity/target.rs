@@ -10,6 +10,7 @@ use integration::kubernetes::Pool;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
+use simcluster::{Cluster, Server};
 
 use super::answer::{Answer, Names};
 use crate::clusters::{forgetful, whole};
@@ -24,30 +25,44 @@ pub(crate) const METADATA: &str = "application/json;as=PartialObjectMetadata;g=m
 pub(crate) const METADATA_LIST: &str =
     "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
+/// What runs for one story alone.
+enum Owned {
+    Nothing,
+    Real(Pool),
+    Simulated(Cluster, Server),
+}
+
 pub(crate) struct Target {
     name: &'static str,
     client: Client,
     pub(crate) namespace: String,
-    alone: Option<Pool>,
+    owned: Owned,
     record: Mutex<(Vec<(String, Value)>, Names)>,
 }
 
 impl Target {
     pub(crate) async fn real(namespace: &str) -> Self {
-        Self::start("real", &whole(0).await.kubeconfig(), namespace).await
+        Self::start("real", &whole().await.kubeconfig(), namespace).await
     }
 
     pub(crate) async fn real_alone(namespace: &str) -> Self {
         let pool = forgetful().await;
         let target = Self::start("real", &pool.cluster(0).kubeconfig(), namespace).await;
-        Self { alone: Some(pool), ..target }
+        Self { owned: Owned::Real(pool), ..target }
     }
 
+    /// A cluster with the name of the story, for itself. Time passes as it does for the real one.
     pub(crate) async fn simulated(namespace: &str) -> Self {
-        if namespace == "forgotten" {
-            return Self::real_alone(namespace).await;
-        }
-        Self::start("sim", &whole(1).await.kubeconfig(), namespace).await
+        let options = simcluster::Options {
+            name: namespace.to_owned(),
+            nodes: 1,
+            bookmarks: Duration::from_secs(1),
+            ..simcluster::Options::default()
+        };
+        let cluster = Cluster::new(options);
+        let server = Server::start(vec![cluster.clone()]).await.expect("a server");
+        let target = Self::start("sim", &server.kubeconfig(namespace), namespace).await;
+        Self { owned: Owned::Simulated(cluster, server), ..target }
     }
 
     async fn start(name: &'static str, kubeconfig: &str, namespace: &str) -> Self {
@@ -62,7 +77,7 @@ impl Target {
             name,
             client,
             namespace: namespace.to_owned(),
-            alone: None,
+            owned: Owned::Nothing,
             record: Mutex::default(),
         };
         let namespace =
@@ -77,8 +92,11 @@ impl Target {
 
     /// Throws away every version but the current one; only for stories of [`super::same_on_both_alone`].
     pub(crate) async fn forget_history(&self) {
-        let pool = self.alone.as_ref().expect("a cluster of its own");
-        pool.cluster(0).forget_history().await.expect("it forgets");
+        match &self.owned {
+            Owned::Real(pool) => pool.cluster(0).forget_history().await.expect("it forgets"),
+            Owned::Simulated(cluster, _) => cluster.compact(),
+            Owned::Nothing => panic!("other stories use this cluster"),
+        }
     }
 
     pub(crate) fn into_record(self) -> Vec<(String, Value)> {
