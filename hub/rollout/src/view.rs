@@ -7,8 +7,10 @@ use model::{AppName, ClusterUid, Grant, Revision, RolloutId, Status, WaveName};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    evidence::Look,
+    explain,
     obs::{Now, Obs},
-    state::{App, Counts},
+    state::{App, Counts, Limits, Rollout, WaveState},
 };
 
 /// One App.
@@ -82,20 +84,64 @@ pub struct WaveView {
     /// Members by state.
     pub clusters: Counts,
     /// Frozen limits, once open.
-    pub limits: Option<crate::state::Limits>,
+    pub limits: Option<Limits>,
 }
 
 /// The App as it is now.
 pub fn app(app: &App, now: Now, obs: &Obs) -> AppView {
-    let _ = (now, obs);
+    let look = Look { app, now, obs };
+    let first = explain::explain(app, now, obs).into_iter().next().map(|b| b.status);
+    let grants = app.clusters.iter().filter(|(_, h)| !h.departed);
     AppView {
         name: app.name.clone(),
-        status: Status::ready("nothing to do"),
+        status: first.unwrap_or_else(|| ready(app)),
         head: app.head.as_ref().map(|h| h.revision.clone()),
         stable: app.stable.as_ref().map(|s| s.revision.clone()),
         condemned: app.condemned.keys().map(ToString::to_string).collect(),
         targets: app.targets.iter().cloned().collect(),
-        grants: BTreeMap::new(),
-        rollouts: Vec::new(),
+        grants: grants.filter_map(|(uid, h)| Some((uid.clone(), h.current()?.grant))).collect(),
+        rollouts: app.active.iter().chain(&app.past).map(|r| rollout(look, r)).collect(),
+    }
+}
+
+fn ready(app: &App) -> Status {
+    match &app.stable {
+        Some(stable) => Status::ready(format!("{} is everywhere", stable.commit().short())),
+        None => Status::ready("nothing to do"),
+    }
+}
+
+fn rollout(look: Look<'_>, rollout: &Rollout) -> RolloutView {
+    RolloutView {
+        id: rollout.id,
+        kind: if rollout.is_rollback() { KindView::Rollback } else { KindView::Forward },
+        revision: rollout.release.revision.clone(),
+        subject: rollout.release.subject.clone(),
+        state: explain::rollout_status(look, rollout),
+        terminal: rollout.outcome().is_some(),
+        waves: (0..rollout.waves.len()).map(|index| wave(look, rollout, index)).collect(),
+        started: rollout.started,
+        ended: rollout.ended,
+        trace: rollout.trace.clone(),
+    }
+}
+
+fn wave(look: Look<'_>, rollout: &Rollout, index: usize) -> WaveView {
+    let wave = &rollout.waves[index];
+    let gated = rollout.current_wave() == Some(index);
+    let phase = match wave.state {
+        WaveState::Locked if gated => "gated",
+        WaveState::Locked => "locked",
+        WaveState::Open => "open",
+        WaveState::Proving => "proving",
+        WaveState::Passed { .. } => "passed",
+        WaveState::Skipped => "skipped",
+    };
+    WaveView {
+        name: wave.spec.name.clone(),
+        status: explain::wave_status(look, rollout, index),
+        phase: phase.to_owned(),
+        clusters: rollout.counts(index),
+        limits: wave.limits,
     }
 }

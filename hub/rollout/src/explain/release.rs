@@ -1,0 +1,136 @@
+//! What became of commits and of rollouts that ended.
+
+use model::{Reason, Status};
+
+use super::{Blocker, words};
+use crate::{
+    evidence::Look,
+    state::{Outcome, Rollout, Verdict},
+};
+
+/// What keeps the newest commit from being everywhere, besides the active rollout.
+pub(crate) fn blockers(look: Look<'_>) -> Vec<Blocker> {
+    let app = look.app;
+    let Some(head) = &app.head else {
+        let reason = Reason::NotRolledOut;
+        let status = Status::because(reason, "no commit of this App has been seen yet");
+        return app.active.is_none().then(|| Blocker::app(status)).into_iter().collect();
+    };
+    let commit = head.revision.commit.short();
+    let status = match &head.verdict {
+        Verdict::Unchanged => None,
+        Verdict::Rollout(id) if app.active.as_ref().is_some_and(|r| r.id == *id) => None,
+        Verdict::Rollout(id) => app.rollout(*id).and_then(|rollout| {
+            let outcome = rollout.outcome()?;
+            let completed = matches!(outcome, Outcome::Completed { .. });
+            (!completed).then(|| ended(look, rollout, outcome))
+        }),
+        Verdict::Queued => Some(queued(look, commit)),
+        Verdict::Refused { reason, message } => Some(Status::because(*reason, message.clone())),
+    };
+    let mut blockers: Vec<_> = status.map(|s| Blocker::app(s.since(head.at))).into_iter().collect();
+    if app.active.is_none() {
+        blockers.extend(behind(look));
+    }
+    blockers
+}
+
+fn queued(look: Look<'_>, commit: &str) -> Status {
+    let command = format!("tidegate rollout start {} --now", look.app.name);
+    match &look.app.active {
+        Some(active) if active.is_rollback() => Status::because(
+            Reason::ReleaseQueued,
+            format!("{commit} waits until rollback {} has ended", active.id),
+        ),
+        Some(active) => Status::because(
+            Reason::ReleaseQueued,
+            format!("{commit} waits: {} gets to finish", active.release.revision.commit.short()),
+        )
+        .fix("supersede the active rollout", command),
+        None => Status::because(Reason::ReleaseQueued, format!("{commit} starts next")),
+    }
+}
+
+/// Clusters that the newest commit is for and that do not have it, with nothing going on.
+fn behind(look: Look<'_>) -> Option<Blocker> {
+    let candidate = look.obs.candidate.as_ref()?;
+    let stable = look.app.stable.as_ref()?;
+    if !stable.variants.agrees_with(&candidate.variants) {
+        return None;
+    }
+    let lacks = |uid: &model::ClusterUid| {
+        let current = look.app.holding(uid).and_then(|h| h.current());
+        current.map(|g| g.grant.digest) != candidate.variants.get(uid).copied()
+    };
+    let clusters: Vec<_> = candidate.variants.keys().filter(|uid| lacks(uid)).cloned().collect();
+    if clusters.is_empty() {
+        return None;
+    }
+    let names = words::list(clusters.iter().map(|uid| {
+        let dark = look.is_dark(uid, candidate.strategy.rollback.offline.stale_after);
+        let skipped = look.app.skipped.get(uid) == candidate.variants.get(uid);
+        let note = if skipped {
+            " (skipped)".to_owned()
+        } else if dark {
+            format!(" (dark {})", words::time(look.silence(uid)))
+        } else {
+            String::new()
+        };
+        format!("{}{note}", words::name(look, uid))
+    }));
+    let message =
+        format!("{} behind {}: {names}", words::clusters(clusters.len()), stable.commit().short());
+    let status = Status::because(Reason::NotRolledOut, message);
+    Some(Blocker { status, wave: None, clusters })
+}
+
+/// How a rollout ended.
+pub(crate) fn ended(look: Look<'_>, rollout: &Rollout, outcome: Outcome) -> Status {
+    let commit = rollout.release.revision.commit.short();
+    let status = match outcome {
+        Outcome::Completed { exceptions: 0 } => Status::ready(format!("{commit} is everywhere")),
+        Outcome::Completed { exceptions } => {
+            let n = exceptions as usize;
+            Status::ready(format!("{commit} is everywhere but on {}", words::clusters(n)))
+        }
+        Outcome::RolledBack { exceptions: 0 } => {
+            let message = "every exposed cluster returned to its last good release";
+            Status::because(Reason::RolloutRolledBack, message)
+        }
+        Outcome::RolledBack { exceptions } => Status::because(
+            Reason::RolloutRolledBack,
+            format!(
+                "returned to the last good release, but for {}",
+                words::clusters(exceptions as usize)
+            ),
+        ),
+        Outcome::Superseded { by } => {
+            Status::because(Reason::RolloutSuperseded, format!("rollout {by} took over"))
+        }
+        Outcome::Aborted => aborted(look, rollout, commit),
+    };
+    match rollout.ended {
+        Some(at) => status.since(at),
+        None => status,
+    }
+}
+
+fn aborted(look: Look<'_>, rollout: &Rollout, commit: &str) -> Status {
+    let by = match &rollout.state {
+        crate::state::RolloutState::Ended { by: Some(by), .. } if by.reason.is_empty() => {
+            format!(" by {}", by.name)
+        }
+        crate::state::RolloutState::Ended { by: Some(by), .. } => {
+            format!(" by {}: {}", by.name, by.reason)
+        }
+        _ => String::new(),
+    };
+    let message = format!("{commit} was aborted{by}; clusters keep what they run");
+    let app = &look.app.name;
+    Status::because(Reason::RolloutAborted, message)
+        .fix(
+            "return the clusters it reached",
+            format!("tidegate rollout rollback {app} --reason TEXT"),
+        )
+        .fix("start it again", format!("tidegate rollout start {app}"))
+}
