@@ -34,6 +34,7 @@ impl State {
     fn holds(&self, guard: &Guard) -> bool {
         match guard {
             Guard::Absent(table, key) => !self.rows.contains_key(&(*table, key.clone())),
+            Guard::Present(table, key) => self.rows.contains_key(&(*table, key.clone())),
             Guard::Equals(table, key, value) => {
                 self.rows.get(&(*table, key.clone())) == Some(value)
             }
@@ -46,11 +47,17 @@ impl Store for Memory {
         Ok(self.state().rows.get(&(table, key.to_vec())).cloned())
     }
 
-    fn scan(&self, table: Table, prefix: &[u8]) -> Result<Vec<Row>, Error> {
+    fn scan_from(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Row>, Error> {
         let state = self.state();
-        let rows = state.rows.range((table, prefix.to_vec())..);
+        let rows = state.rows.range((table, from.max(prefix).to_vec())..);
         let rows = rows.take_while(|((t, key), _)| *t == table && key.starts_with(prefix));
-        Ok(rows.map(|((_, key), value)| (key.clone(), value.clone())).collect())
+        Ok(rows.take(limit).map(|((_, key), value)| (key.clone(), value.clone())).collect())
     }
 
     fn commit(&self, batch: Batch) -> Result<(), Error> {
@@ -73,9 +80,13 @@ impl Store for Memory {
         Ok(())
     }
 
-    fn take_lease(&self) -> Result<LeaseEpoch, Error> {
+    fn take_lease_above(&self, above: LeaseEpoch) -> Result<LeaseEpoch, Error> {
         let mut state = self.state();
-        state.lease = LeaseEpoch(state.lease.0 + 1);
+        state.lease = LeaseEpoch(state.lease.max(above).0 + 1);
         Ok(state.lease)
+    }
+
+    fn newest_lease(&self) -> Result<LeaseEpoch, Error> {
+        Ok(self.state().lease)
     }
 }

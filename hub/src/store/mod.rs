@@ -3,12 +3,18 @@
 //! Everything blocks; async callers go through one writer thread or `spawn_blocking`. Health reports
 //! are deliberately absent: they are soft state that agents send again.
 
-pub mod memory;
+mod guarded;
+mod memory;
+mod sled;
+
+#[cfg(test)]
+mod contract;
 
 use std::fmt;
 
 use model::LeaseEpoch;
 
+pub use guarded::SledStore;
 pub use memory::Memory;
 
 /// Longest key, in bytes: the longest we make is an App's name and a sequence number, 72 bytes.
@@ -75,6 +81,8 @@ impl Table {
 pub enum Guard {
     /// The key has no value.
     Absent(Table, Vec<u8>),
+    /// The key has a value.
+    Present(Table, Vec<u8>),
     /// The key has exactly this value.
     Equals(Table, Vec<u8>, Vec<u8>),
 }
@@ -83,7 +91,9 @@ impl Guard {
     /// The table it looks at.
     pub fn table(&self) -> Table {
         match self {
-            Guard::Absent(table, _) | Guard::Equals(table, _, _) => *table,
+            Guard::Absent(table, _) | Guard::Present(table, _) | Guard::Equals(table, _, _) => {
+                *table
+            }
         }
     }
 }
@@ -144,14 +154,33 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// The value of a key.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
 
-    /// All rows whose key begins with `prefix`, in key order.
-    fn scan(&self, table: Table, prefix: &[u8]) -> Result<Vec<Row>, Error>;
+    /// Rows whose key begins with `prefix` and is not less than `from`, in key order, at most `limit`.
+    fn scan_from(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Vec<Row>, Error>;
 
-    /// Writes all or nothing. Durable when it returns `Ok`.
+    /// All rows whose key begins with `prefix`, in key order.
+    fn scan(&self, table: Table, prefix: &[u8]) -> Result<Vec<Row>, Error> {
+        self.scan_from(table, prefix, prefix, usize::MAX)
+    }
+
+    /// Writes all or nothing. Durable when it returns `Ok`; after an error nothing of it is visible.
     fn commit(&self, batch: Batch) -> Result<(), Error>;
 
     /// Takes the lease: returns an epoch higher than any before, from now on the only one accepted.
-    fn take_lease(&self) -> Result<LeaseEpoch, Error>;
+    fn take_lease(&self) -> Result<LeaseEpoch, Error> {
+        self.take_lease_above(LeaseEpoch(0))
+    }
+
+    /// Takes the lease with an epoch that is also higher than `above`; for a store that was restored.
+    fn take_lease_above(&self, above: LeaseEpoch) -> Result<LeaseEpoch, Error>;
+
+    /// The newest lease that was taken.
+    fn newest_lease(&self) -> Result<LeaseEpoch, Error>;
 }
 
 /// A key as people read it: text as it is, other bytes as `\xx`.
@@ -203,7 +232,8 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
-    /// No space, or another fault of the disk. Nothing was written.
+    /// No space, or another fault of the disk. Nothing of it is visible; only a hub that dies before the
+    /// disk works again may find it written when it starts.
     #[error("write to the store")]
     Io(#[source] std::io::Error),
     /// A key, a value or a batch is larger than the store takes.
