@@ -3,6 +3,8 @@
 //! Everything blocks; async callers go through one writer thread or `spawn_blocking`. Health reports
 //! are deliberately absent: they are soft state that agents send again.
 
+pub mod log;
+pub mod backup;
 mod guarded;
 mod memory;
 mod sled;
@@ -15,6 +17,7 @@ use std::fmt;
 use model::LeaseEpoch;
 
 pub use guarded::SledStore;
+pub use log::Log;
 pub use memory::Memory;
 
 /// Longest key, in bytes: the longest we make is an App's name and a sequence number, 72 bytes.
