@@ -29,7 +29,7 @@ pub(crate) const METADATA_LIST: &str =
 enum Owned {
     Nothing,
     Real(Pool),
-    Simulated(Cluster, Server),
+    Simulated { cluster: Cluster, _server: Server },
 }
 
 pub(crate) struct Target {
@@ -62,7 +62,7 @@ impl Target {
         let cluster = Cluster::new(options);
         let server = Server::start(vec![cluster.clone()]).await.expect("a server");
         let target = Self::start("sim", &server.kubeconfig(namespace), namespace).await;
-        Self { owned: Owned::Simulated(cluster, server), ..target }
+        Self { owned: Owned::Simulated { cluster, _server: server }, ..target }
     }
 
     async fn start(name: &'static str, kubeconfig: &str, namespace: &str) -> Self {
@@ -94,7 +94,7 @@ impl Target {
     pub(crate) async fn forget_history(&self) {
         match &self.owned {
             Owned::Real(pool) => pool.cluster(0).forget_history().await.expect("it forgets"),
-            Owned::Simulated(cluster, _) => cluster.compact(),
+            Owned::Simulated { cluster, .. } => cluster.compact(),
             Owned::Nothing => panic!("other stories use this cluster"),
         }
     }
