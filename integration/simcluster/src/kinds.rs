@@ -112,7 +112,7 @@ pub(crate) fn built_in() -> impl Iterator<Item = Kind> {
         singular: kind.to_lowercase(),
         list: format!("{kind}List"),
         short: short.split_whitespace().map(str::to_owned).collect(),
-        categories: Vec::new(),
+        categories: category(kind).into_iter().map(str::to_owned).collect(),
         namespaced: flags & NAMESPACED != 0,
         status: flags & STATUS != 0,
         scale: flags & SCALE != 0,
@@ -120,6 +120,29 @@ pub(crate) fn built_in() -> impl Iterator<Item = Kind> {
         schema: Type::named(&format!("{package}.{version}.{kind}")),
         custom: None,
     })
+}
+
+/// What `kubectl get all` and its like gather.
+fn category(kind: &str) -> Option<&'static str> {
+    match kind {
+        "Service"
+        | "Pod"
+        | "ReplicationController"
+        | "Deployment"
+        | "StatefulSet"
+        | "DaemonSet"
+        | "ReplicaSet"
+        | "Job"
+        | "CronJob"
+        | "HorizontalPodAutoscaler" => Some("all"),
+        "CustomResourceDefinition"
+        | "APIService"
+        | "MutatingWebhookConfiguration"
+        | "ValidatingWebhookConfiguration"
+        | "ValidatingAdmissionPolicy"
+        | "ValidatingAdmissionPolicyBinding" => Some("api-extensions"),
+        _ => None,
+    }
 }
 
 /// The kinds that one definition serves, one a version.

@@ -102,6 +102,9 @@ fn store(object: &mut Value, mut entries: Vec<Entry>) {
             "fieldsType": "FieldsV1",
             "fieldsV1": entry.fields.to_value(),
         });
+        if entry.time.is_empty() {
+            value.as_object_mut().and_then(|map| map.shift_remove("time"));
+        }
         if !entry.subresource.is_empty() {
             value["subresource"] = json!(entry.subresource);
         }
@@ -181,6 +184,10 @@ pub(crate) fn record(live: &Value, new: &mut Value, writer: &Writer<'_>, schema:
             None => entries.push(Entry::new(writer, "Update", mine)),
         }
     }
+    // The time of who scales is lost between the scale and the object.
+    for entry in entries.iter_mut().filter(|entry| entry.subresource == "scale") {
+        entry.time.clear();
+    }
     store(new, entries);
 }
 
@@ -203,7 +210,9 @@ pub(crate) fn apply(
     let merged = merge(&live_bare, config, schema);
     let applied = ownable(set_of(config, schema), writer);
     let last = entries.iter().position(|entry| entry.is_of(writer, "Apply"));
-    let last = last.map(|index| entries.remove(index).fields).unwrap_or_default();
+    let last = last.map(|index| entries.remove(index));
+    let last_time = last.as_ref().map(|entry| entry.time.clone()).unwrap_or_default();
+    let last = last.map(|entry| entry.fields).unwrap_or_default();
     let all = entries.iter().fold(set_of(config, schema), |all, entry| all.union(&entry.fields));
     let mut new = pruned(&merged, &last, &all, schema);
     let changes = compare(&live_bare, &new, schema);
@@ -223,7 +232,12 @@ pub(crate) fn apply(
     for entry in &mut entries {
         entry.fields = entry.fields.difference(&removed);
     }
-    entries.push(Entry::new(writer, "Apply", applied));
+    let mut entry = Entry::new(writer, "Apply", applied);
+    if live_bare == new {
+        // An apply that changes nothing but owners leaves the time as it was; a new owner has none.
+        entry.time = last_time;
+    }
+    entries.push(entry);
     store(&mut new, entries);
     Ok(new)
 }

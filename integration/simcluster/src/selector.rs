@@ -32,7 +32,10 @@ impl Selector {
                 return Err(Status::bad_request(format!("invalid field selector: {term}")));
             };
             if pointer_of(name).is_none() {
-                let text = format!("field label not supported: {name}");
+                let text = format!(
+                    "\"{name}\" is not a known field selector: only \"metadata.name\", \
+                     \"metadata.namespace\""
+                );
                 return Err(Status::bad_request(text));
             }
             selector.fields.push((name.to_owned(), equal, value.to_owned()));
@@ -98,7 +101,12 @@ fn label_term(term: &str) -> Result<(String, Need), Status> {
         return Ok((own(name), Need::NotIn(vec![own(value)])));
     }
     if let Some((name, value)) = term.split_once('=') {
-        return Ok((own(name), Need::In(vec![own(value.trim_start_matches('='))])));
+        let value = value.strip_prefix('=').unwrap_or(value);
+        if value.contains('=') {
+            let text = "found '=', expected: ',' or 'end of string'";
+            return Err(Status::bad_request(text));
+        }
+        return Ok((own(name), Need::In(vec![own(value)])));
     }
     if let Some(name) = term.strip_prefix('!') {
         return Ok((own(name), Need::Absent));

@@ -17,6 +17,8 @@ pub struct Status {
     pub details: Option<Value>,
     /// Seconds for the `Retry-After` header.
     pub retry_after: Option<u64>,
+    /// `metadata.continue`: how to go on with a list whose version is forgotten.
+    pub go_on: Option<String>,
 }
 
 /// One thing wrong with an object; several make one 422.
@@ -85,6 +87,7 @@ impl Status {
             message: message.into(),
             details: None,
             retry_after: None,
+            go_on: None,
         }
     }
 
@@ -101,6 +104,13 @@ impl Status {
     pub(crate) fn not_found(kind: &Kind, name: &str) -> Status {
         let text = format!("{} \"{name}\" not found", kind.resource());
         Status::new(404, "NotFound", text).about(kind, name)
+    }
+
+    pub(crate) fn no_such_resource() -> Status {
+        let text = "the server could not find the requested resource";
+        let mut status = Status::new(404, "NotFound", text);
+        status.details = Some(json!({}));
+        status
     }
 
     pub(crate) fn no_namespace(name: &str) -> Status {
@@ -181,6 +191,17 @@ impl Status {
         status
     }
 
+    /// The parameters of a request (`PatchOptions`, `ListOptions`, …) that contradict themselves.
+    pub(crate) fn invalid_options(options: &str, cause: &Cause) -> Status {
+        let text =
+            format!("{options}.meta.k8s.io \"\" is invalid: {}: {}", cause.field, cause.message);
+        let mut status = Status::new(422, "Invalid", text);
+        status.details = Some(json!({
+            "group": "meta.k8s.io", "kind": options, "causes": [cause.to_value()],
+        }));
+        status
+    }
+
     pub(crate) fn bad_request(text: impl Into<String>) -> Status {
         Status::new(400, "BadRequest", text)
     }
@@ -210,6 +231,9 @@ impl Status {
             "status": "Failure",
             "message": self.message,
         });
+        if let Some(token) = &self.go_on {
+            value["metadata"] = json!({"continue": token});
+        }
         if !self.reason.is_empty() {
             value["reason"] = json!(self.reason);
         }

@@ -115,7 +115,7 @@ fn resources(state: &State, group: &str, version: &str) -> Answer {
             "singularName": kind.singular,
             "namespaced": kind.namespaced,
             "kind": kind.kind,
-            "verbs": VERBS,
+            "verbs": verbs(kind),
         });
         if !kind.short.is_empty() {
             resource["shortNames"] = json!(kind.short);
@@ -148,6 +148,11 @@ fn resources(state: &State, group: &str, version: &str) -> Answer {
         "resources": list,
     });
     Answer::json(200, &value)
+}
+
+fn verbs(kind: &Kind) -> Vec<&'static str> {
+    let has = |verb: &&str| *verb != "deletecollection" || !kind.is("", "Namespace");
+    VERBS.into_iter().filter(has).collect()
 }
 
 /// The subresources of a kind and the kind each answers with.
@@ -204,12 +209,18 @@ fn whole(ask: &Ask, state: &State, core: bool) -> Answer {
 }
 
 fn aggregated(kind: &Kind) -> Value {
+    // Of a kind of its own the server leaves out what stands above it in the document.
+    let shown = |of: Value| match kind.custom.is_none() && of["kind"] != "Scale" {
+        true => json!({"group": "", "version": "", "kind": of["kind"]}),
+        false => of,
+    };
+    let own = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
     let mut resource = json!({
         "resource": kind.plural,
-        "responseKind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
+        "responseKind": shown(own),
         "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": kind.singular,
-        "verbs": VERBS,
+        "verbs": verbs(kind),
     });
     if !kind.short.is_empty() {
         resource["shortNames"] = json!(kind.short);
@@ -219,7 +230,7 @@ fn aggregated(kind: &Kind) -> Value {
     }
     let parts: Vec<Value> = parts(kind)
         .into_iter()
-        .map(|(part, of)| json!({"subresource": part, "responseKind": of, "verbs": PART_VERBS}))
+        .map(|(part, of)| json!({"subresource": part, "responseKind": shown(of), "verbs": PART_VERBS}))
         .collect();
     if !parts.is_empty() {
         resource["subresources"] = json!(parts);

@@ -39,7 +39,18 @@ impl Ask {
     fn wants_partial(&self) -> bool {
         self.header(http::header::ACCEPT).contains("as=PartialObjectMetadata")
     }
+
+    /// Does the client want a form that is not served, and no other?
+    fn wants_the_unknown(&self) -> bool {
+        let accept = self.header(http::header::ACCEPT);
+        accept.contains("as=") && !accept.contains(',') && !self.wants_partial()
+    }
 }
+
+/// Other forms exist (tables), but no agent asks for them.
+const NOT_ACCEPTABLE: &str = "only the following media types are accepted: application/json, \
+     application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, \
+     application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 pub(crate) async fn handle<B>(shared: &Arc<Shared>, request: Request<B>) -> Response<ResponseBody>
 where
@@ -105,8 +116,17 @@ fn dispatch(
     };
     let kind = shared.state().kind_at(&objects.group, &objects.version, &objects.plural);
     let Some(kind) = kind.filter(|kind| fits(kind, &objects)) else {
-        return Ok(Answer::page_not_found());
+        // The part of the server that knows a group says so in JSON; custom groups come and go.
+        let state = shared.state();
+        let mut kinds = state.kinds().iter().filter(|kind| kind.custom.is_none());
+        return match kinds.any(|kind| kind.group == objects.group) {
+            true => Err(Status::no_such_resource()),
+            false => Ok(Answer::page_not_found()),
+        };
     };
+    if ask.wants_the_unknown() {
+        return Err(Status::new(406, "NotAcceptable", NOT_ACCEPTABLE));
+    }
     match verb {
         "get" => read::get(shared, ask, &kind, &objects),
         "list" => read::list(shared, ask, &kind, &objects),

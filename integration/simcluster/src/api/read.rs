@@ -7,7 +7,7 @@ use crate::{
     selector::Selector,
     shared::Shared,
     state::Place,
-    status::Status,
+    status::{Cause, Status},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -58,7 +58,8 @@ pub(super) fn get(
 
 /// Where a page ended: the version of the whole list, and the last place shown.
 struct Continue {
-    version: u64,
+    /// None goes on with what is there now, whatever the first page showed.
+    version: Option<u64>,
     after: Place,
 }
 
@@ -70,14 +71,11 @@ impl Continue {
     }
 
     fn decode(text: &str) -> Result<Continue, Status> {
-        let refuse = || Status::bad_request("continue key is not valid");
+        let refuse = || Status::bad_request("invalid continue token: continue key is not valid");
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refuse())?;
         let token: Value = serde_json::from_slice(&bytes).map_err(|_| refuse())?;
         let part = |name: &str| token[name].as_str().unwrap_or_default().to_owned();
-        Ok(Continue {
-            version: token["rv"].as_u64().ok_or_else(refuse)?,
-            after: (part("ns"), part("n")),
-        })
+        Ok(Continue { version: token["rv"].as_u64(), after: (part("ns"), part("n")) })
     }
 }
 
@@ -96,28 +94,60 @@ fn snapshot(shared: &Shared, ask: &Ask, kind: &Kind) -> Result<Snapshot, Status>
     let token = ask.query.get("continue");
     if !token.is_empty() {
         let page = Continue::decode(token)?;
-        let items = table.as_of(page.version).ok_or_else(|| Status::expired(PAGE_TOO_OLD))?;
-        return Ok((page.version, Bound::Excluded(page.after), items));
+        let after = Bound::Excluded(page.after.clone());
+        let Some(version) = page.version else {
+            return Ok((state.version, after, table.items.clone()));
+        };
+        let items = table.as_of(version).ok_or_else(|| {
+            let mut expired = Status::expired(PAGE_TOO_OLD);
+            expired.go_on = Some(Continue { version: None, ..page }.encode());
+            expired
+        })?;
+        return Ok((version, after, items));
     }
-    let asked = ask.query.get("resourceVersion");
-    let asked: u64 = match asked {
-        "" => 0,
-        text => text
-            .parse()
-            .map_err(|_| Status::bad_request(format!("invalid resource version: {text}")))?,
-    };
+    let (asked, exact) = version_asked(ask)?;
     if asked > state.version {
         return Err(too_large(asked, state.version));
     }
-    if asked > 0 && ask.query.get("resourceVersionMatch") == "Exact" {
-        let items = table.as_of(asked).ok_or_else(|| {
-            Status::expired(format!(
-                "The resourceVersion for the provided list is too old. {asked}"
-            ))
-        })?;
+    if exact {
+        let text = "The resourceVersion for the provided list is too old.";
+        let items = table.as_of(asked).ok_or_else(|| Status::expired(text))?;
         return Ok((asked, Bound::Unbounded, items));
     }
     Ok((state.version, Bound::Unbounded, table.items.clone()))
+}
+
+/// The version that a list names, and whether it must be exactly this one.
+fn version_asked(ask: &Ask) -> Result<(u64, bool), Status> {
+    let (version, how) = (ask.query.get("resourceVersion"), ask.query.get("resourceVersionMatch"));
+    let refuse = |text: &str| {
+        let cause = Cause::forbidden("resourceVersionMatch", text);
+        Err(Status::invalid_options("ListOptions", &cause))
+    };
+    if !how.is_empty() && version.is_empty() {
+        return refuse("resourceVersionMatch is forbidden unless resourceVersion is provided");
+    }
+    if how == "Exact" && version == "0" {
+        return refuse("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+    }
+    let asked = number(version)
+        .map_err(|text| Status::bad_request(format!("invalid resource version: {text}")))?;
+    // A page of a version is a page of exactly this one, unless the request says otherwise.
+    let paged = how.is_empty() && !matches!(ask.query.get("limit"), "" | "0");
+    Ok((asked, asked > 0 && (how == "Exact" || paged)))
+}
+
+/// A version as a number; none is 0.
+pub(super) fn number(version: &str) -> Result<u64, String> {
+    match version {
+        "" => Ok(0),
+        text => text.parse().map_err(|_| {
+            format!(
+                "resourceVersion: Invalid value: \"{text}\": strconv.ParseUint: parsing \
+                 \"{text}\": invalid syntax"
+            )
+        }),
+    }
 }
 
 pub(super) fn too_large(asked: u64, current: u64) -> Status {
@@ -140,25 +170,32 @@ pub(super) fn list(
     let limit: usize = ask.query.get("limit").parse().unwrap_or(0);
     let (version, after, items) = snapshot(shared, ask, kind)?;
     let wanted = |place: &Place| objects.namespace.as_ref().is_none_or(|space| *space == place.0);
-    let mut matching = items
-        .range((after, Bound::Unbounded))
-        .filter(|(place, object)| wanted(place) && selector.matches(object))
-        .peekable();
+    let mut rest =
+        items.range((after, Bound::Unbounded)).filter(|(place, _)| wanted(place)).peekable();
     let mut shown_items = Vec::new();
     let mut metadata = json!({"resourceVersion": version.to_string()});
-    while let Some((place, object)) = matching.next() {
+    while let Some((place, object)) = rest.next() {
+        if !selector.matches(object) {
+            continue;
+        }
         shown_items.push(item(ask, kind, object));
-        if limit > 0 && shown_items.len() == limit && matching.peek().is_some() {
-            let next = Continue { version, after: place.clone() };
+        // The server looks whether anything follows, not whether the selector picks any of it: a last page may be empty.
+        if limit > 0 && shown_items.len() == limit && rest.peek().is_some() {
+            let next = Continue { version: Some(version), after: place.clone() };
             metadata["continue"] = json!(next.encode());
             if ask.query.get("labelSelector").is_empty()
                 && ask.query.get("fieldSelector").is_empty()
             {
-                metadata["remainingItemCount"] = json!(matching.count());
+                metadata["remainingItemCount"] = json!(rest.count());
             }
             break;
         }
     }
+    // Of nothing the server makes no list.
+    let shown_items = match ask.wants_partial() && shown_items.is_empty() {
+        true => Value::Null,
+        false => Value::Array(shown_items),
+    };
     let (list, api_version) = match ask.wants_partial() {
         true => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
         false => (kind.list.clone(), kind.api_version()),

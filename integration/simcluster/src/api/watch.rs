@@ -3,7 +3,7 @@
 use super::{
     Ask,
     answer::Answer,
-    read::{partial, selector, too_large},
+    read::{number, partial, selector, too_large},
     route::Objects,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     selector::Selector,
     shared::Shared,
     state::{Event, State},
-    status::Status,
+    status::{Cause, Status},
 };
 use bytes::Bytes;
 use futures::stream;
@@ -50,13 +50,13 @@ pub(super) fn watch(
     objects: &Objects,
 ) -> Result<Answer, Status> {
     let selector = selector(ask, objects)?;
-    let asked = ask.query.get("resourceVersion");
-    let from: u64 = match asked {
-        "" => 0,
-        text => text
-            .parse()
-            .map_err(|_| Status::bad_request(format!("invalid resource version: {text}")))?,
-    };
+    let from = number(ask.query.get("resourceVersion")).map_err(Status::plain)?;
+    let initial = ask.query.get("sendInitialEvents");
+    if !initial.is_empty() && ask.query.get("resourceVersionMatch") != "NotOlderThan" {
+        let text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        let cause = Cause::forbidden("resourceVersionMatch", text);
+        return Err(Status::invalid_options("ListOptions", &cause));
+    }
     let timeout = ask.query.get("timeoutSeconds").parse().map(Duration::from_secs);
     let timeout = timeout.ok().filter(|timeout| !timeout.is_zero()).unwrap_or(LONGEST);
     let state = shared.state();

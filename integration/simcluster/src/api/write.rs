@@ -12,7 +12,7 @@ use crate::{
     patch::{json_patch, merge_patch, strategic},
     shared::Shared,
     state::Place,
-    status::Status,
+    status::{Cause, Status},
     validate::Validation,
 };
 use serde_json::{Value, json};
@@ -30,17 +30,27 @@ fn how(ask: &Ask, objects: &Objects) -> Result<Write, Status> {
         "" => agent,
         name => name,
     };
+    let options = match ask.parts.method.as_str() {
+        "POST" => "CreateOptions",
+        "PUT" => "UpdateOptions",
+        _ => "PatchOptions",
+    };
     let validation = match ask.query.get("fieldValidation") {
         "Strict" => Validation::Strict,
         "Ignore" => Validation::Ignore,
-        _ => Validation::Warn,
+        "Warn" | "" => Validation::Warn,
+        other => {
+            let allowed = ["", "Ignore", "Strict", "Warn"];
+            let cause = Cause::unsupported("fieldValidation", &json!(other), &allowed);
+            return Err(Status::invalid_options(options, &cause));
+        }
     };
     let dry_run = match ask.query.get("dryRun") {
         "" => false,
         "All" => true,
         other => {
-            let text = format!("Invalid value: []string{{\"{other}\"}}: dryRun");
-            return Err(Status::bad_request(text));
+            let cause = Cause::unsupported("dryRun", &json!(other), &["All"]);
+            return Err(Status::invalid_options(options, &cause));
         }
     };
     Ok(Write {
@@ -125,9 +135,17 @@ pub(super) fn patch(
     let write = how(ask, objects)?;
     let place = place(objects);
     let content = ask.header(http::header::CONTENT_TYPE).split(';').next().unwrap_or_default();
+    let is_apply = content.starts_with("application/apply-patch+");
+    if !is_apply && !content.ends_with("-patch+json") {
+        return Err(unsupported(kind));
+    }
+    if !is_apply && !ask.query.get("force").is_empty() {
+        let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
+        return Err(Status::invalid_options("PatchOptions", &cause));
+    }
     let patch = body(ask)?;
     let mut state = shared.state();
-    if content == "application/apply-patch+yaml" || content == "application/apply-patch+json" {
+    if is_apply {
         let mut write = write;
         ask.query.get("fieldManager").clone_into(&mut write.manager);
         let applied = ops::apply(&mut state, kind, &place, patch, &write)?;
@@ -162,15 +180,18 @@ fn unsupported(kind: &Kind) -> Status {
     Status::new(415, "UnsupportedMediaType", text)
 }
 
+/// From the body; the query counts only when there is none.
 fn delete_options(ask: &Ask) -> Result<DeleteOptions, Status> {
-    let body = if ask.body.is_empty() { json!({}) } else { body(ask)? };
-    let mut options = DeleteOptions::of_body(&body)?;
+    if !ask.body.is_empty() {
+        return DeleteOptions::of_body(&body(ask)?);
+    }
+    let mut options = DeleteOptions::default();
     let query = |name: &str| Some(ask.query.get(name)).filter(|value| !value.is_empty());
     options.set_propagation(query("propagationPolicy"))?;
     if let Some(grace) = query("gracePeriodSeconds").and_then(|grace| grace.parse().ok()) {
         options.grace = Some(grace);
     }
-    options.dry_run |= query("dryRun").is_some();
+    options.dry_run = query("dryRun").is_some();
     Ok(options)
 }
 

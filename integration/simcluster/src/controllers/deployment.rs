@@ -199,6 +199,8 @@ fn status(pass: &mut Pass<'_>, kind: &Kind, deployment: &Value, sets: &Sets, cre
     count(&mut status, "readyReplicas", ready);
     count(&mut status, "availableReplicas", available);
     count(&mut status, "unavailableReplicas", (wanted.max(total) - available).max(0));
+    // Pods go as soon as they are told to, so none is ever on its way.
+    status["terminatingReplicas"] = json!(0);
     let now = pass.state.clock.stamp();
     let mut list = conditions(deployment);
     let enough = available >= wanted - unavailable(deployment);

@@ -75,7 +75,7 @@ fn remaining(pass: &Pass<'_>, left: &[(Arc<Kind>, Arc<Value>)], namespace: &Valu
     let mut by_kind: BTreeMap<String, usize> = BTreeMap::new();
     let mut by_finalizer: BTreeMap<String, usize> = BTreeMap::new();
     for (kind, object) in left {
-        *by_kind.entry(kind.resource()).or_default() += 1;
+        *by_kind.entry(format!("{}.{}", kind.plural, kind.group)).or_default() += 1;
         for finalizer in object["metadata"]["finalizers"].as_array().into_iter().flatten() {
             let name = finalizer.as_str().unwrap_or_default();
             *by_finalizer.entry(name.to_owned()).or_default() += 1;

@@ -38,6 +38,9 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
     for name in ["labels", "annotations", "finalizers", "ownerReferences"] {
         clear_empty(&mut object["metadata"], name);
     }
+    for name in ["data", "binaryData", "stringData"] {
+        clear_empty(object, name);
+    }
     match kind.kind.as_str() {
         "Pod" => pod::spec(&mut object["spec"]),
         "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" => {

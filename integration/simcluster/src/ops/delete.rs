@@ -4,7 +4,7 @@ use super::{Write, in_version, modify};
 use crate::{
     kinds::Kind,
     state::{Place, State, version_of},
-    status::Status,
+    status::{Cause, Status},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(crate) struct DeleteOptions {
 }
 
 impl DeleteOptions {
-    /// From a DELETE's body; the query's values are laid over it by the caller.
+    /// From a DELETE's body.
     pub(crate) fn of_body(body: &Value) -> Result<DeleteOptions, Status> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let mut options = DeleteOptions {
@@ -54,15 +54,9 @@ impl DeleteOptions {
             Some("Foreground") => Some(Propagation::Foreground),
             Some("Orphan") => Some(Propagation::Orphan),
             Some(other) => {
-                return Err(Status::new(
-                    422,
-                    "Invalid",
-                    format!(
-                        "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported \
-                         value: \"{other}\": supported values: \"Foreground\", \"Background\", \
-                         \"Orphan\", \"nil\""
-                    ),
-                ));
+                let allowed = ["Foreground", "Background", "Orphan", "nil"];
+                let cause = Cause::unsupported("propagationPolicy", &json!(other), &allowed);
+                return Err(Status::invalid_options("DeleteOptions", &cause));
             }
         };
         Ok(())
@@ -99,8 +93,12 @@ pub(crate) fn delete(
     let grace = grace_of(kind, &object, options);
     if live["metadata"]["deletionTimestamp"].is_null() {
         object["metadata"]["deletionTimestamp"] = json!(deadline(state, grace));
-        object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
-        if kind.counts && (held || lingers || grace > 0) {
+        // A namespace is deleted without grace, and neither it nor a definition counts its deletion.
+        if !kind.is("", "Namespace") {
+            object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+        }
+        let counts = kind.counts && kind.kind != "CustomResourceDefinition";
+        if counts && (held || lingers || grace > 0) {
             let generation = object["metadata"]["generation"].as_u64().unwrap_or(0);
             object["metadata"]["generation"] = json!(generation + 1);
         }
@@ -110,7 +108,8 @@ pub(crate) fn delete(
     if lingers {
         object["status"]["phase"] = json!("Terminating");
     }
-    let waits = held || lingers || object["metadata"]["deletionGracePeriodSeconds"] != 0;
+    let waits =
+        held || lingers || object["metadata"]["deletionGracePeriodSeconds"].as_u64() > Some(0);
     let done = |object| Ok(Deleted { object, gone: !waits });
     match (options.dry_run, waits) {
         (true, _) => done(Arc::new(object)),

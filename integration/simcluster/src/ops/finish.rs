@@ -41,7 +41,6 @@ pub(super) fn finish(
     defaults::fill(kind, &mut new);
     defaults::on_update(kind, &live, &mut new);
     if write.subresource != "status" {
-        validate::object(kind, &new)?;
         validate::transition(kind, &live, &new)?;
     }
     count(kind, &live, &mut new);
@@ -58,7 +57,10 @@ pub(super) fn finish(
         return Ok(Done { object: Arc::new(new), created: false, warnings });
     }
     let object = match is_released(&new) {
-        true => state.take(kind, place, &new),
+        true => {
+            state.take(kind, place, &new);
+            Arc::new(new)
+        }
         false => state.put(kind, new),
     };
     Ok(Done { object, created: false, warnings })

@@ -15,7 +15,7 @@ use crate::{
     kinds::Kind,
     managed,
     state::{Place, State},
-    status::Status,
+    status::{Cause, Status},
     validate::{self, Validation},
 };
 use admit::{admit_create, check_body};
@@ -120,7 +120,7 @@ pub(crate) fn update(
     if kind.custom.is_some()
         && object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty)
     {
-        let cause = crate::status::Cause::invalid(
+        let cause = Cause::invalid(
             "metadata.resourceVersion",
             &json!(0),
             "must be specified for an update",
@@ -158,11 +158,13 @@ pub(crate) fn apply(
     write: &Write,
 ) -> Result<Done, Status> {
     check_manager(write)?;
+    check_type(kind, &config)?;
     check_body(kind, &config)?;
     if config["metadata"].get("managedFields").is_some_and(|value| !value.is_null()) {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
     let found = state.get(kind, place).map(|object| in_version(&object, kind));
+    let namespace = config["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
     let metadata = config["metadata"].as_object_mut();
     if let Some(metadata) = metadata {
         metadata.entry("name").or_insert_with(|| json!(place.1));
@@ -170,7 +172,9 @@ pub(crate) fn apply(
             metadata.entry("namespace").or_insert_with(|| json!(place.0));
         }
     }
-    typed(kind, &config, place)?;
+    same_name(&config, place)?;
+    typed(kind, &config, &namespace, place)?;
+    base64(kind, &config, &namespace, place)?;
     let (now, api_version) = (state.clock.stamp(), kind.api_version());
     let writer = write.writer(kind, &api_version, &now);
     let Some(live) = found else {
@@ -213,21 +217,18 @@ fn apply_new(
 }
 
 fn check_manager(write: &Write) -> Result<(), Status> {
-    let refuse = |text: String| {
-        let text = format!("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: {text}");
-        Err(Status::new(422, "Invalid", text))
-    };
+    let refuse = |cause| Err(Status::invalid_options("PatchOptions", &cause));
     if write.manager.is_empty() {
-        return refuse("Required value: is required for apply patch".to_owned());
+        return refuse(Cause::required("fieldManager", "is required for apply patch"));
     }
     if write.manager.chars().count() > MANAGER_LIMIT {
-        return refuse(format!("Too long: may not be more than {MANAGER_LIMIT} bytes"));
+        return refuse(Cause::too_long("fieldManager", MANAGER_LIMIT));
     }
     Ok(())
 }
 
-/// A body that does not fit its type is a plain 500 on apply, as on a real server.
-fn typed(kind: &Kind, config: &Value, place: &Place) -> Result<(), Status> {
+/// A body that does not fit its type is a plain 500 on apply, as on a real server. The text names the namespace only if the body does.
+fn typed(kind: &Kind, config: &Value, namespace: &str, place: &Place) -> Result<(), Status> {
     let found = fields::check(config, &kind.schema);
     let list = match found.as_slice() {
         [] => return Ok(()),
@@ -238,24 +239,17 @@ fn typed(kind: &Kind, config: &Value, place: &Place) -> Result<(), Status> {
             format!("errors:{}", lines.concat())
         }
     };
-    let (namespace, name) = place;
     Err(Status::plain(format!(
-        "failed to create typed patch object ({namespace}/{name}; {}, Kind={}): {list}",
-        kind.api_version(),
-        kind.kind
+        "failed to create typed patch object ({namespace}/{}; {}/{}, Kind={}): {list}",
+        place.1, kind.group, kind.version, kind.kind
     )))
 }
 
 /// The name, namespace, uid and version in a body must be those of the object.
 fn same_identity(kind: &Kind, live: &Value, new: &Value, place: &Place) -> Result<(), Status> {
+    same_name(new, place)?;
     let metadata = &new["metadata"];
     let text = |name: &str| metadata[name].as_str().filter(|text| !text.is_empty());
-    if let Some(name) = text("name").filter(|name| *name != place.1) {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            place.1
-        )));
-    }
     if let Some(namespace) = text("namespace").filter(|ns| kind.namespaced && *ns != place.0) {
         return Err(Status::bad_request(format!(
             "the namespace of the object ({namespace}) does not match the namespace on the URL ({})",
@@ -267,4 +261,56 @@ fn same_identity(kind: &Kind, live: &Value, new: &Value, place: &Place) -> Resul
         return Err(Status::stale(kind, &place.1));
     }
     Ok(())
+}
+
+fn same_name(object: &Value, place: &Place) -> Result<(), Status> {
+    let name = object["metadata"]["name"].as_str().filter(|name| !name.is_empty());
+    match name.filter(|name| *name != place.1) {
+        None => Ok(()),
+        Some(name) => Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            place.1
+        ))),
+    }
+}
+
+/// An apply is refused by its type before anything else about it is looked at.
+fn check_type(kind: &Kind, config: &Value) -> Result<(), Status> {
+    let text = |name: &str| config[name].as_str().filter(|text| !text.is_empty());
+    match (text("apiVersion"), text("kind")) {
+        (Some(version), Some(name)) if version != kind.api_version() || name != kind.kind => {
+            let version = if version.contains('/') { version } else { &format!("/{version}") };
+            Err(Status::bad_request(format!("invalid object type: {version}, Kind={name}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An apply of bytes that are none fails where the server turns its body into a typed object.
+fn base64(kind: &Kind, config: &Value, namespace: &str, place: &Place) -> Result<(), Status> {
+    let field = match kind.kind.as_str() {
+        "Secret" if kind.group.is_empty() => "data",
+        "ConfigMap" if kind.group.is_empty() => "binaryData",
+        _ => return Ok(()),
+    };
+    let texts = config[field].as_object().into_iter().flatten();
+    let wrong = texts.filter_map(|(_, value)| value.as_str()).find_map(wrong_base64);
+    let Some(at) = wrong else { return Ok(()) };
+    let of = format!("{}/{}, Kind={}", kind.group, kind.version, kind.kind);
+    Err(Status::plain(format!(
+        "failed to convert new object ({namespace}/{}; {of}) to proper version: unable to convert \
+         unstructured object to {of}: error decoding from json: illegal base64 data at input byte {at}",
+        place.1
+    )))
+}
+
+/// Where a text stops being base64.
+fn wrong_base64(text: &str) -> Option<usize> {
+    use base64::{DecodeError, Engine, engine::general_purpose::STANDARD};
+    match STANDARD.decode(text) {
+        Ok(_) => None,
+        Err(DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _)) => Some(at),
+        Err(DecodeError::InvalidLength(at)) => Some(at),
+        Err(DecodeError::InvalidPadding) => Some(text.len()),
+    }
 }

@@ -26,6 +26,9 @@ pub(crate) fn of_object(kind: &Kind, object: &Value) -> Value {
             .collect();
         scale["status"]["selector"] = json!(pairs.join(","));
     }
+    if scale["spec"]["replicas"] == 0 {
+        scale["spec"] = json!({});
+    }
     if !kind.namespaced {
         scale["metadata"].as_object_mut().and_then(|map| map.shift_remove("namespace"));
     }

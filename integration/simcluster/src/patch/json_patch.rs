@@ -1,10 +1,14 @@
 //! RFC 6902: add, remove, replace, move, copy, test.
 
 use crate::status::Status;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-fn refuse(text: impl Into<String>) -> Status {
-    Status::new(422, "Invalid", text)
+/// The server keeps to itself what was wrong.
+fn refuse() -> Status {
+    let text = "the server rejected our request due to an error in our request";
+    let mut status = Status::new(422, "Invalid", text);
+    status.details = Some(json!({}));
+    status
 }
 
 /// Applies the operations in order; any failure fails the whole patch.
@@ -20,13 +24,13 @@ pub(crate) fn json_patch(target: &Value, patch: &Value) -> Result<Value, Status>
             "add" => add(&mut out, path, value)?,
             "remove" => _ = remove(&mut out, path)?,
             "replace" => {
-                let spot = out.pointer_mut(path).ok_or_else(|| missing("replace", path))?;
+                let spot = out.pointer_mut(path).ok_or_else(refuse)?;
                 *spot = value;
             }
             "test" => {
                 let found = out.pointer(path).unwrap_or(&Value::Null);
                 if *found != value {
-                    return Err(refuse(format!("testing value {path} failed: test failed")));
+                    return Err(refuse());
                 }
             }
             "move" => {
@@ -34,19 +38,13 @@ pub(crate) fn json_patch(target: &Value, patch: &Value) -> Result<Value, Status>
                 add(&mut out, path, value)?;
             }
             "copy" => {
-                let value = out.pointer(from).cloned().ok_or_else(|| missing("copy", from))?;
+                let value = out.pointer(from).cloned().ok_or_else(refuse)?;
                 add(&mut out, path, value)?;
             }
             other => return Err(Status::bad_request(format!("Unexpected kind: {other}"))),
         }
     }
     Ok(out)
-}
-
-fn missing(operation: &str, path: &str) -> Status {
-    refuse(format!(
-        "{operation} operation does not apply: doc is missing path: {path}: missing value"
-    ))
 }
 
 fn split(path: &str) -> (&str, String) {
@@ -71,10 +69,10 @@ fn add(out: &mut Value, path: &str, value: Value) -> Result<(), Status> {
         }
         Some(Value::Array(items)) => {
             let index = last.parse().ok().filter(|index| *index <= items.len());
-            items.insert(index.ok_or_else(|| missing("add", path))?, value);
+            items.insert(index.ok_or_else(refuse)?, value);
             Ok(())
         }
-        _ => Err(missing("add", path)),
+        _ => Err(refuse()),
     }
 }
 
@@ -88,13 +86,12 @@ fn remove(out: &mut Value, path: &str) -> Result<Value, Status> {
         }
         _ => None,
     };
-    removed.ok_or_else(|| missing("remove", path))
+    removed.ok_or_else(refuse)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn each_operation_does_what_the_rfc_says() {

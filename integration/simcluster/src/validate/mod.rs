@@ -109,6 +109,17 @@ fn prune(
 
 /// The rules for an object as it stands.
 pub(crate) fn object(kind: &Kind, object: &Value) -> Result<(), Status> {
+    let causes = faults(kind, object);
+    match causes.is_empty() {
+        true => Ok(()),
+        false => {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            Err(Status::invalid(kind, name, &causes))
+        }
+    }
+}
+
+fn faults(kind: &Kind, object: &Value) -> Vec<Cause> {
     let mut causes = names::check(kind, object);
     metadata(object, &mut causes);
     match kind.kind.as_str() {
@@ -132,13 +143,7 @@ pub(crate) fn object(kind: &Kind, object: &Value) -> Result<(), Status> {
     if let Some(schema) = &kind.custom {
         custom::violations(object, schema, "", &mut causes);
     }
-    match causes.is_empty() {
-        true => Ok(()),
-        false => {
-            let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            Err(Status::invalid(kind, name, &causes))
-        }
-    }
+    causes
 }
 
 fn metadata(object: &Value, causes: &mut Vec<Cause>) {
@@ -150,6 +155,18 @@ fn metadata(object: &Value, causes: &mut Vec<Cause>) {
         .sum();
     if size > ANNOTATIONS_LIMIT {
         causes.push(Cause::too_long("metadata.annotations", ANNOTATIONS_LIMIT));
+    }
+    let named = object["metadata"]["annotations"].as_object().into_iter().flatten();
+    for (name, _) in named.filter(|(name, _)| !names::is_qualified(name)) {
+        causes.push(Cause::invalid("metadata.annotations", &json!(name), names::QUALIFIED));
+    }
+    let finalizers = object["metadata"]["finalizers"].as_array().into_iter().flatten();
+    for (index, finalizer) in finalizers.enumerate() {
+        if !names::is_finalizer(finalizer.as_str().unwrap_or_default()) {
+            let field = format!("metadata.finalizers[{index}]");
+            let text = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(&field, finalizer, text));
+        }
     }
     for (name, value) in object["metadata"]["labels"].as_object().into_iter().flatten() {
         let value = value.as_str().unwrap_or_default();
@@ -177,8 +194,15 @@ fn data(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     };
     let (total, field) = match kind.kind.as_str() {
         "Secret" => (size("data", true), "data"),
-        _ => (size("data", false) + size("binaryData", true), ""),
+        _ => (size("data", false) + size("binaryData", true), "[]"),
     };
+    for part in ["data", "binaryData"] {
+        let named = object[part].as_object().into_iter().flatten();
+        for (name, _) in named.filter(|(name, _)| !names::is_data_key(name)) {
+            let field = format!("{part}[{name}]");
+            causes.push(Cause::invalid(&field, &json!(name), names::DATA_KEY));
+        }
+    }
     if total > DATA_LIMIT {
         causes.push(Cause::too_long(field, DATA_LIMIT));
     }

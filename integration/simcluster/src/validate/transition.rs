@@ -1,19 +1,26 @@
 //! What may not change once an object exists.
 
+use super::faults;
 use crate::{
     fields::same,
     kinds::Kind,
     status::{Cause, Status},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const IMMUTABLE: &str = "field is immutable";
 
-/// Compares an object before and after.
+/// Checks an object as it is to stand, and what of it may not differ from before: one list of faults.
 pub(crate) fn transition(kind: &Kind, live: &Value, new: &Value) -> Result<(), Status> {
-    let mut causes = Vec::new();
+    let mut causes = faults(kind, new);
+    let mut changes = Vec::new();
     if kind.custom.is_none() {
-        check(&kind.kind, live, new, &mut causes);
+        check(&kind.kind, live, new, &mut changes);
+    }
+    // Each kind has its own order.
+    match kind.kind.as_str() {
+        "DaemonSet" => causes.splice(0..0, changes).for_each(drop),
+        _ => causes.extend(changes),
     }
     if causes.is_empty() {
         return Ok(());
@@ -37,9 +44,12 @@ fn check(kind: &str, live: &Value, new: &Value, causes: &mut Vec<Cause>) {
         }
         "StatefulSet" => stateful(live, new, causes),
         "Job" => {
-            for path in
-                ["spec.completions", "spec.selector", "spec.template", "spec.completionMode"]
-            {
+            let labels = |object: &Value| object["spec"]["template"]["metadata"].clone();
+            let template = match same(&labels(live), &labels(new)) {
+                true => "spec.template.spec",
+                false => "spec.template",
+            };
+            for path in ["spec.completions", "spec.selector", template, "spec.completionMode"] {
                 let indexed =
                     path == "spec.completions" && new["spec"]["completionMode"] == "Indexed";
                 if !indexed {
@@ -53,12 +63,20 @@ fn check(kind: &str, live: &Value, new: &Value, causes: &mut Vec<Cause>) {
                 && !external(new)
                 && live["spec"]["clusterIP"] != new["spec"]["clusterIP"]
             {
-                let value = &new["spec"]["clusterIPs"];
-                causes.push(Cause::invalid("spec.clusterIPs[0]", value, "may not change once set"));
+                let value = json!([new["spec"]["clusterIP"]]);
+                let text = "may not change once set";
+                causes.push(Cause::invalid("spec.clusterIPs[0]", &value, text));
             }
         }
         "RoleBinding" | "ClusterRoleBinding" => {
-            fixed("roleRef", live, new, "cannot change roleRef", causes);
+            if !same(&live["roleRef"], &new["roleRef"]) {
+                // Shown with the names that the server's own code has for them.
+                let role = &new["roleRef"];
+                let value = json!({
+                    "APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"],
+                });
+                causes.push(Cause::invalid("roleRef", &value, IMMUTABLE));
+            }
         }
         "PersistentVolumeClaim" => claim(live, new, causes),
         "PriorityClass" => {
@@ -71,8 +89,7 @@ fn check(kind: &str, live: &Value, new: &Value, causes: &mut Vec<Cause>) {
                 causes.push(Cause::forbidden("parameters", "updates to parameters are forbidden."));
             }
             if live["provisioner"] != new["provisioner"] {
-                let text = "updates to provisioner are forbidden.";
-                causes.push(Cause::forbidden("provisioner", text));
+                causes.push(Cause::invalid("provisioner", &Value::Null, IMMUTABLE));
             }
         }
         "Secret" => {
@@ -103,7 +120,9 @@ fn frozen(live: &Value, new: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn stateful(live: &Value, new: &Value, causes: &mut Vec<Cause>) {
-    const MAY_CHANGE: [&str; 7] = [
+    const MAY_CHANGE: [&str; 8] = [
+        // May not, and is looked at by itself.
+        "serviceName",
         "replicas",
         "ordinals",
         "template",
@@ -119,6 +138,7 @@ fn stateful(live: &Value, new: &Value, causes: &mut Vec<Cause>) {
         }
         spec
     };
+    fixed("spec.serviceName", live, new, IMMUTABLE, causes);
     if !same(&rest(live), &rest(new)) {
         let text = "updates to statefulset spec for fields other than 'replicas', 'ordinals', \
                     'template', 'updateStrategy', 'revisionHistoryLimit', \

@@ -13,10 +13,10 @@ pub(super) fn check(kind: &str, object: &Value, causes: &mut Vec<Cause>) {
     } else if empty(&selector["matchLabels"]) && selector["matchExpressions"][0].is_null() {
         let text = format!("empty selector is invalid for {}", kind.to_lowercase());
         causes.push(Cause::invalid("spec.selector", &json!({}), &text));
-    } else if !picks(selector, labels) {
+    }
+    if !picks(selector, labels) || selector.is_null() {
         let text = "`selector` does not match template `labels`";
-        let shown = if labels.is_null() { json!({}) } else { labels.clone() };
-        causes.push(Cause::invalid("spec.template.metadata.labels", &shown, text));
+        causes.push(Cause::invalid("spec.template.metadata.labels", labels, text));
     }
     if spec["replicas"].as_i64().is_some_and(|replicas| replicas < 0) {
         let text = "must be greater than or equal to 0";

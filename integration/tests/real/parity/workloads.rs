@@ -104,8 +104,9 @@ async fn a_broken_image_is_told_by_its_pods_while_the_deployment_still_says_avai
             .eventually("a pod that cannot pull", || async {
                 let pods = target.get(&list).await.at("/items");
                 let mut pods = pods.as_array().cloned().unwrap_or_default();
+                let waiting = "/status/containerStatuses/0/state/waiting/reason";
                 pods.retain(|pod| {
-                    pod.pointer("/status/containerStatuses/0/state/waiting").is_some()
+                    pod.pointer(waiting).is_some_and(|reason| reason == "ImagePullBackOff")
                 });
                 pods.pop()
             })
