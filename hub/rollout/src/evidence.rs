@@ -15,7 +15,7 @@ use crate::{
 
 /// A cluster that was healthy may be unhealthy for this long before it counts: rolling updates and node
 /// changes flicker. By the agent's clock.
-pub(crate) const FLAP: Duration = Duration::from_secs(120);
+pub(crate) const FLAP: Duration = Duration::from_mins(2);
 
 /// State, time and observation of one decision.
 #[derive(Debug, Clone, Copy)]

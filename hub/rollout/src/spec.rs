@@ -212,7 +212,7 @@ pub struct Retry {
     pub backoff: Duration,
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 impl Default for WaveSettings {
     fn default() -> Self {

@@ -39,7 +39,8 @@ fn silence(
         MemberState::Updating { .. } | MemberState::Verifying => true,
         MemberState::Recalling { inherited } => !inherited,
         MemberState::Updated => open,
-        MemberState::Queued if open => false,
+        // A failed one that came back late holds up grants for as long as it is heard.
+        MemberState::Queued | MemberState::Failed { .. } if open => false,
         MemberState::Queued
         | MemberState::Failed { .. }
         | MemberState::Deferred { .. }

@@ -68,6 +68,7 @@ impl App {
                 member.enter(MemberState::Updating { acked: true }, event);
             }
             MemberState::Recalling { inherited: true } if settled => {
+                member.granted = None;
                 member.enter(MemberState::Queued, event);
             }
             MemberState::Queued
@@ -91,6 +92,7 @@ impl App {
         let fenced = member.granted.is_some_and(|epoch| epoch <= upto);
         match member.state {
             MemberState::Recalling { inherited: true } if settled => {
+                member.granted = None;
                 member.enter(MemberState::Queued, event);
             }
             MemberState::Recalling { inherited: false }

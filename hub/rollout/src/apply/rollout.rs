@@ -194,7 +194,7 @@ impl App {
         member.state = match own {
             Some(holding) if rollout.kind == Kind::Forward => {
                 holding.recalled = true;
-                MemberState::Recalling { inherited: false }
+                MemberState::Recalling { inherited: true }
             }
             _ => MemberState::Queued,
         };

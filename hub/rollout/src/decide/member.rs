@@ -6,7 +6,7 @@ use crate::{
     event::{Event, MemberChange},
     evidence::{FLAP, Look},
     spec::WaveSettings,
-    state::{DeferredWhy, FailureWhy, Member, MemberState, Rollout, WaveState},
+    state::{DeferredWhy, FailureWhy, Holding, Member, MemberState, Rollout, WaveState},
 };
 
 /// Dark time is written down in steps of this share of the grace: a hub that crashes forgets at most one.
@@ -142,7 +142,7 @@ impl Case<'_> {
         let again = retries(self.rollout, self.member, why)
             && self.rollout.is_progressing()
             && self.wave() == WaveState::Open
-            && self.look.app.holding(self.uid).is_some_and(|h| h.is_settled())
+            && self.look.app.holding(self.uid).is_some_and(Holding::is_settled)
             && self.waited() >= self.settings().retry.backoff;
         again.then(|| self.event(MemberChange::Requeued)).flatten()
     }

@@ -110,10 +110,8 @@ fn close(look: Look<'_>, rollout: &Rollout, index: usize) -> Option<Event> {
 
 /// A rollback has nothing to prove; but what could be reached and is not well needs a person.
 fn close_rollback(look: Look<'_>, rollout: &Rollout, index: usize) -> Event {
-    let broken = rollout.count(index, |state| match state {
-        MemberState::Failed { why, .. } => *why != FailureWhy::DarkAfterGrant,
-        _ => false,
-    });
+    let other = |why: FailureWhy| why != FailureWhy::DarkAfterGrant;
+    let broken = rollout.count(index, |state| state.failure().is_some_and(other));
     if broken > 0 && !rollout.failures_accepted {
         let causes = vec![Cause::RollbackFailed { failed: broken }];
         return Event::Halted { rollout: rollout.id, causes, at: look.now.wall };
@@ -146,9 +144,9 @@ fn timeout(look: Look<'_>, rollout: &Rollout, index: usize) -> Option<Event> {
 
 /// Whether the wave waits for nothing more of any member.
 pub(crate) fn all_settled(rollout: &Rollout, index: usize) -> bool {
-    rollout.members_of(index).all(|(_, member)| match &member.state {
-        MemberState::Failed { why, .. } => !member::retries(rollout, member, *why),
-        state => state.is_settled(),
+    rollout.members_of(index).all(|(_, member)| {
+        let again = |why| member::retries(rollout, member, why);
+        member.state.is_settled() && !member.state.failure().is_some_and(again)
     })
 }
 

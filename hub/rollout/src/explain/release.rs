@@ -116,14 +116,10 @@ pub(crate) fn ended(look: Look<'_>, rollout: &Rollout, outcome: Outcome) -> Stat
 }
 
 fn aborted(look: Look<'_>, rollout: &Rollout, commit: &str) -> Status {
-    let by = match &rollout.state {
-        crate::state::RolloutState::Ended { by: Some(by), .. } if by.reason.is_empty() => {
-            format!(" by {}", by.name)
-        }
-        crate::state::RolloutState::Ended { by: Some(by), .. } => {
-            format!(" by {}: {}", by.name, by.reason)
-        }
-        _ => String::new(),
+    let by = match rollout.ended_by() {
+        Some(by) if by.reason.is_empty() => format!(" by {}", by.name),
+        Some(by) => format!(" by {}: {}", by.name, by.reason),
+        None => String::new(),
     };
     let message = format!("{commit} was aborted{by}; clusters keep what they run");
     let app = &look.app.name;

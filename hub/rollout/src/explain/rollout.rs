@@ -206,9 +206,9 @@ fn unready(look: Look<'_>, rollout: &Rollout, held: (&ClusterUid, &Member)) -> B
 /// Failed members that try again by themselves.
 fn attempts(look: Look<'_>, rollout: &Rollout, index: usize) -> Vec<Blocker> {
     let backoff = rollout.waves[index].spec.settings.retry.backoff;
-    let pending = rollout.members_of(index).filter_map(|(uid, m)| match &m.state {
-        MemberState::Failed { why, .. } if retries(rollout, m, *why) => Some((uid, m, *why)),
-        _ => None,
+    let pending = rollout.members_of(index).filter_map(|(uid, m)| {
+        let why = m.state.failure().filter(|why| retries(rollout, m, *why))?;
+        Some((uid, m, why))
     });
     let say = |(uid, m, why): (&ClusterUid, &Member, crate::state::FailureWhy)| {
         let what = format!("{} tries again", words::name(look, uid));
@@ -226,9 +226,9 @@ fn insufficient(look: Look<'_>, rollout: &Rollout, index: usize) -> Blocker {
     let has = rollout.count(index, |s| *s == MemberState::Updated);
     let mut rest: Held<'_> = rollout.members_of(index).collect();
     rest.retain(|(_, m)| m.state != MemberState::Updated);
-    let names = words::list(rest.iter().map(|(uid, m)| match &m.state {
-        MemberState::Failed { .. } => words::failure(look, uid, m),
-        _ => words::flight(look, rollout, uid, m),
+    let names = words::list(rest.iter().map(|(uid, m)| {
+        let failed = m.state.is_failed();
+        if failed { words::failure(look, uid, m) } else { words::flight(look, rollout, uid, m) }
     }));
     let name = &rollout.waves[index].spec.name;
     let message = format!("{name} needs {} updated, has {has}: {names}", words::clusters(min));

@@ -19,9 +19,8 @@ pub(crate) fn time(duration: Duration) -> String {
         [("d", secs / 86_400), ("h", secs / 3600 % 24), ("m", secs / 60 % 60), ("s", secs % 60)];
     let first = units.iter().position(|(_, n)| *n > 0).unwrap_or(units.len() - 1);
     let two = units.iter().enumerate().skip(first).take(2);
-    two.filter(|(i, (_, n))| *i == first || *n > 0)
-        .map(|(_, (unit, n))| format!("{n}{unit}"))
-        .collect()
+    let shown = two.filter(|(i, (_, n))| *i == first || *n > 0);
+    shown.map(|(_, (unit, n))| format!("{n}{unit}")).collect::<Vec<_>>().concat()
 }
 
 /// `one cluster`, `3 clusters`.

@@ -186,6 +186,17 @@ impl Rollout {
         }
     }
 
+    /// The person who ended it, if one did.
+    pub fn ended_by(&self) -> Option<&Actor> {
+        match &self.state {
+            RolloutState::Ended { by, .. } => by.as_ref(),
+            RolloutState::Planned
+            | RolloutState::Progressing
+            | RolloutState::Paused { .. }
+            | RolloutState::Halted { .. } => None,
+        }
+    }
+
     /// Members of a wave, in the order of their turn.
     pub fn members_of(&self, wave: usize) -> impl Iterator<Item = (&ClusterUid, &Member)> {
         let order = self.waves.get(wave).map_or(&[][..], |w| &w.order);

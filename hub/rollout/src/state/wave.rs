@@ -101,7 +101,7 @@ pub enum MemberState {
     Verifying,
     /// Its grant was recalled; the agent has not yet said whether it had started.
     Recalling {
-        /// The grant was an earlier rollout's.
+        /// The grant belongs to an earlier rollout or attempt: it takes a slot and is nobody's failure here.
         inherited: bool,
     },
     /// Proved.
@@ -197,7 +197,12 @@ impl MemberState {
 
     /// Whether it failed.
     pub fn is_failed(&self) -> bool {
-        matches!(self, MemberState::Failed { .. })
+        self.failure().is_some()
+    }
+
+    /// Why it failed, if it did.
+    pub fn failure(&self) -> Option<FailureWhy> {
+        if let MemberState::Failed { why, .. } = self { Some(*why) } else { None }
     }
 }
 

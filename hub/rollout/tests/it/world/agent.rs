@@ -1,0 +1,149 @@
+//! An agent as the protocol wants it: durable epoch and fence, monotonic timers, no opinion.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use model::{Digest, Directive, Epoch, LeaseEpoch, Phase, Reason, Report};
+
+/// What content does to a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    /// Healthy after a while.
+    Good(Duration),
+    /// Never healthy.
+    Stuck,
+    /// A terminal error after a while.
+    Terminal(Duration),
+    /// Healthy, then not.
+    Regresses { healthy: Duration, lasts: Duration },
+    /// Cuts the agent off from the hub.
+    CutsNetwork,
+}
+
+/// One agent. What a restart loses is marked.
+#[derive(Debug, Clone)]
+pub(crate) struct Agent {
+    pub(crate) boot: u64,
+    pub(crate) seq: u64,
+    pub(crate) epoch: Epoch,
+    pub(crate) digest: Option<Digest>,
+    pub(crate) fence: Epoch,
+    /// Highest hub term heard.
+    pub(crate) term: LeaseEpoch,
+    /// When it accepted what it runs, in true time.
+    pub(crate) accepted: Duration,
+    /// Lost by a restart: since when it measures.
+    pub(crate) measures_since: Duration,
+    /// The story's own record: longest proven health per epoch.
+    pub(crate) best: BTreeMap<Epoch, Duration>,
+}
+
+impl Agent {
+    pub(crate) fn new(now: Duration) -> Agent {
+        Agent {
+            boot: 1,
+            seq: 0,
+            epoch: Epoch::NONE,
+            digest: None,
+            fence: Epoch::NONE,
+            term: LeaseEpoch(0),
+            accepted: now,
+            measures_since: now,
+            best: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn restart(&mut self, now: Duration) {
+        self.boot += 1;
+        self.seq = 0;
+        self.measures_since = now;
+    }
+
+    /// A reinstalled agent: everything durable is gone, but the cluster runs on.
+    pub(crate) fn wipe(&mut self, now: Duration) {
+        self.restart(now);
+        self.epoch = Epoch::NONE;
+        self.digest = None;
+        self.fence = Epoch::NONE;
+    }
+
+    pub(crate) fn hear(&mut self, term: LeaseEpoch, directive: Directive, now: Duration) {
+        if term < self.term {
+            return;
+        }
+        self.term = term;
+        match directive {
+            Directive::Hold => {}
+            Directive::Grant(grant) => {
+                if grant.epoch > self.epoch && grant.epoch > self.fence {
+                    self.epoch = grant.epoch;
+                    self.digest = Some(grant.digest);
+                    self.accepted = now;
+                    self.measures_since = now;
+                }
+            }
+            Directive::Fence(epoch) => {
+                if self.epoch < epoch {
+                    self.fence = self.fence.max(epoch);
+                }
+            }
+        }
+    }
+
+    /// Health, for how long healthy, for how long bad.
+    fn health(&self, behaviour: Behaviour, now: Duration) -> (Phase, Duration, Duration) {
+        let age = now.saturating_sub(self.accepted);
+        let measured = now.saturating_sub(self.measures_since);
+        let zero = Duration::ZERO;
+        let degraded = || Phase::Degraded {
+            reason: Reason::ProgressDeadline,
+            message: "Deployment shop/web has 0 of 3 ready".to_owned(),
+        };
+        match behaviour {
+            Behaviour::Good(after) if age >= after => {
+                (Phase::Healthy, (age - after).min(measured), zero)
+            }
+            Behaviour::Good(_) | Behaviour::Stuck | Behaviour::CutsNetwork => {
+                (Phase::Applying, zero, zero)
+            }
+            Behaviour::Terminal(after) if age >= after => {
+                let message = "ImagePullBackOff".to_owned();
+                let phase = Phase::Failed { reason: Reason::AgentFailed, message };
+                (phase, zero, (age - after).min(measured))
+            }
+            Behaviour::Terminal(_) => (Phase::Applying, zero, zero),
+            Behaviour::Regresses { healthy, .. } if age < healthy => (Phase::Applying, zero, zero),
+            Behaviour::Regresses { healthy, lasts } if age < healthy + lasts => {
+                (Phase::Healthy, (age - healthy).min(measured), zero)
+            }
+            Behaviour::Regresses { healthy, lasts } => {
+                (degraded(), zero, (age - healthy - lasts).min(measured))
+            }
+        }
+    }
+
+    pub(crate) fn report(&mut self, behaviour: Behaviour, now: Duration) -> Report {
+        self.seq += 1;
+        let idle = (Phase::Healthy, now.saturating_sub(self.measures_since), Duration::ZERO);
+        let (phase, healthy_for, bad_for) = match self.digest {
+            Some(_) => self.health(behaviour, now),
+            None => idle,
+        };
+        let best = self.best.entry(self.epoch).or_default();
+        *best = (*best).max(healthy_for);
+        Report {
+            boot: self.boot,
+            seq: self.seq,
+            epoch: self.epoch,
+            digest: self.digest,
+            fence: self.fence,
+            phase,
+            healthy_for,
+            bad_for,
+            applying_for: now.saturating_sub(self.measures_since),
+            objects_total: 3,
+            objects_healthy: 0,
+            drifted: 0,
+            unhealthy: Vec::new(),
+        }
+    }
+}

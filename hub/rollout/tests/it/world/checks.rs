@@ -1,0 +1,101 @@
+//! What the world knows better than the hub: what agents really did.
+
+use std::time::Duration;
+
+use model::{ClusterUid, Epoch, Reason};
+use rollout::{Event, MemberChange, Obs, RolloutState, WaveChange};
+
+use super::World;
+
+/// Far enough for every timer that tests use.
+const LONG: Duration = Duration::from_hours(50);
+
+impl World {
+    /// I4: an agent only ever holds what was granted to it, and never steps down.
+    pub(super) fn check_accepted(&mut self, uid: &ClusterUid, before: Epoch) {
+        let agent = &self.clusters[uid].agent;
+        if agent.epoch == before {
+            return;
+        }
+        let held = (agent.epoch, agent.digest);
+        let granted = self.log.iter().any(|event| match event {
+            Event::Granted { cluster, grant, .. } | Event::Restored { cluster, grant, .. } => {
+                cluster == uid && (grant.epoch, Some(grant.digest)) == held
+            }
+            _ => false,
+        });
+        if !granted || agent.epoch < before {
+            self.violations
+                .push(format!("I4: {uid} holds {held:?}, which was never granted to it"));
+        }
+    }
+
+    /// I7 and I16 by what agents really measured.
+    pub(super) fn check_truth(&mut self, event: &Event) {
+        let Some(rollout) = &self.app.active else { return };
+        let best = |uid: &ClusterUid, epoch: Option<Epoch>| {
+            let agent = &self.clusters[uid].agent;
+            epoch.and_then(|e| agent.best.get(&e).copied()).unwrap_or_default()
+        };
+        match event {
+            Event::Member { cluster, change: MemberChange::Updated, .. } => {
+                let member = &rollout.members[cluster];
+                let least = rollout.waves[member.wave].spec.settings.min_healthy;
+                if best(cluster, member.granted) < least {
+                    self.violations.push(format!("I7: {cluster} was never healthy on its grant"));
+                }
+            }
+            Event::Wave { wave, change: WaveChange::Passed { .. }, .. }
+                if !rollout.is_rollback() =>
+            {
+                let soak = rollout.waves[*wave].spec.settings.soak;
+                let updated = rollout
+                    .members_of(*wave)
+                    .filter(|(_, m)| m.state == rollout::MemberState::Updated);
+                for (uid, member) in updated {
+                    if best(uid, member.granted) < soak {
+                        self.violations.push(format!("I16: {uid} never soaked"));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// I22, and that no timer is forgotten: with nothing to decide, something is named, and nothing comes up
+    /// before the wake-up that was asked for.
+    pub(super) fn check_quiet(&mut self, obs: &Obs) {
+        let now = self.now();
+        let view = rollout::view::app(&self.app, now, obs);
+        let mut found = Vec::new();
+        let blockers = rollout::explain(&self.app, now, obs);
+        if let Some(active) = &self.app.active {
+            let vague = |r: Option<Reason>| matches!(r, None | Some(Reason::RolloutProgressing));
+            if blockers.iter().all(|b| vague(b.status.reason())) {
+                found.push(format!("I22: nothing explains why {} stands still", active.id));
+            }
+            for (wave, seen) in active.waves.iter().zip(&view.rollouts[0].waves) {
+                let total = seen.clusters.total as usize;
+                if total != wave.order.len() {
+                    found.push(format!("I23: {} shows {total} clusters", wave.spec.name));
+                }
+            }
+            let halted = matches!(active.state, RolloutState::Halted { .. });
+            if halted && blockers.is_empty() {
+                found.push("I22: a halt without a cause".to_owned());
+            }
+        }
+        for uid in self.clusters.keys() {
+            let _status = rollout::explain_cluster(&self.app, uid, now, obs);
+        }
+        let wake = rollout::next_wakeup(&self.app, now, obs).unwrap_or(LONG);
+        let sooner = wake.saturating_sub(Duration::from_millis(1)).min(LONG);
+        let mut later = now;
+        later.wall += sooner;
+        later.mono += sooner;
+        if let Some(event) = rollout::decide(&self.app, later, obs) {
+            found.push(format!("wake-up in {wake:?} is too late for {event:?}"));
+        }
+        self.violations.extend(found);
+    }
+}
