@@ -51,6 +51,10 @@ const NAMESPACED: u8 = 1;
 const STATUS: u8 = 2;
 const SCALE: u8 = 4;
 const COUNTS: u8 = 8;
+/// In the category `all`.
+const ALL: u8 = 16;
+/// In the category `api-extensions`.
+const EXTENDS: u8 = 32;
 
 /// group, version, kind, plural, short names, flags, package of the type
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, u8, &'static str);
@@ -65,23 +69,23 @@ const BUILT_IN: &[Row] = &[
     ("", "v1", "Namespace", "namespaces", "ns", STATUS, "core"),
     ("", "v1", "ConfigMap", "configmaps", "cm", NAMESPACED, "core"),
     ("", "v1", "Secret", "secrets", "", NAMESPACED, "core"),
-    ("", "v1", "Service", "services", "svc", NAMESPACED | STATUS, "core"),
+    ("", "v1", "Service", "services", "svc", ALL | NAMESPACED | STATUS, "core"),
     ("", "v1", "ServiceAccount", "serviceaccounts", "sa", NAMESPACED, "core"),
-    ("", "v1", "Pod", "pods", "po", WATCHED, "core"),
+    ("", "v1", "Pod", "pods", "po", ALL | WATCHED, "core"),
     ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", "pvc", NAMESPACED | STATUS, "core"),
     ("", "v1", "PersistentVolume", "persistentvolumes", "pv", STATUS, "core"),
     ("", "v1", "Node", "nodes", "no", STATUS, "core"),
     ("", "v1", "Event", "events", "ev", NAMESPACED, "core"),
-    ("", "v1", "ReplicationController", "replicationcontrollers", "rc", WORKLOAD, "core"),
+    ("", "v1", "ReplicationController", "replicationcontrollers", "rc", ALL | WORKLOAD, "core"),
     ("", "v1", "ResourceQuota", "resourcequotas", "quota", NAMESPACED | STATUS, "core"),
     ("", "v1", "LimitRange", "limitranges", "limits", NAMESPACED, "core"),
     ("", "v1", "Endpoints", "endpoints", "ep", NAMESPACED, "core"),
-    ("apps", "v1", "Deployment", "deployments", "deploy", WORKLOAD, "apps"),
-    ("apps", "v1", "StatefulSet", "statefulsets", "sts", WORKLOAD, "apps"),
-    ("apps", "v1", "DaemonSet", "daemonsets", "ds", WATCHED, "apps"),
-    ("apps", "v1", "ReplicaSet", "replicasets", "rs", WORKLOAD, "apps"),
-    ("batch", "v1", "Job", "jobs", "", WATCHED, "batch"),
-    ("batch", "v1", "CronJob", "cronjobs", "cj", WATCHED, "batch"),
+    ("apps", "v1", "Deployment", "deployments", "deploy", ALL | WORKLOAD, "apps"),
+    ("apps", "v1", "StatefulSet", "statefulsets", "sts", ALL | WORKLOAD, "apps"),
+    ("apps", "v1", "DaemonSet", "daemonsets", "ds", ALL | WATCHED, "apps"),
+    ("apps", "v1", "ReplicaSet", "replicasets", "rs", ALL | WORKLOAD, "apps"),
+    ("batch", "v1", "Job", "jobs", "", ALL | WATCHED, "batch"),
+    ("batch", "v1", "CronJob", "cronjobs", "cj", ALL | WATCHED, "batch"),
     ("networking.k8s.io", "v1", "Ingress", "ingresses", "ing", WATCHED, "networking"),
     ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", "netpol", NAMESPACED | COUNTS, "networking"),
     ("networking.k8s.io", "v1", "IngressClass", "ingressclasses", "", COUNTS, "networking"),
@@ -90,16 +94,16 @@ const BUILT_IN: &[Row] = &[
     (RBAC, "v1", "ClusterRole", "clusterroles", "", 0, "rbac"),
     (RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", "", 0, "rbac"),
     ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", "pdb", WATCHED, "policy"),
-    ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", NAMESPACED | STATUS, "autoscaling"),
+    ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", ALL | NAMESPACED | STATUS, "autoscaling"),
     ("storage.k8s.io", "v1", "StorageClass", "storageclasses", "sc", 0, "storage"),
     ("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", "pc", COUNTS, "scheduling"),
     ("coordination.k8s.io", "v1", "Lease", "leases", "", NAMESPACED, "coordination"),
-    ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", "crd crds", STATUS | COUNTS, "apiextensions"),
-    ("apiregistration.k8s.io", "v1", "APIService", "apiservices", "", STATUS, "apiregistration"),
-    (ADMISSION, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "", COUNTS, "admissionregistration"),
-    (ADMISSION, "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "", COUNTS, "admissionregistration"),
-    (ADMISSION, "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", "", STATUS | COUNTS, "admissionregistration"),
-    (ADMISSION, "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", "", COUNTS, "admissionregistration"),
+    ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", "crd crds", EXTENDS | STATUS | COUNTS, "apiextensions"),
+    ("apiregistration.k8s.io", "v1", "APIService", "apiservices", "", EXTENDS | STATUS, "apiregistration"),
+    (ADMISSION, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "", EXTENDS | COUNTS, "admissionregistration"),
+    (ADMISSION, "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "", EXTENDS | COUNTS, "admissionregistration"),
+    (ADMISSION, "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", "", EXTENDS | STATUS | COUNTS, "admissionregistration"),
+    (ADMISSION, "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", "", EXTENDS | COUNTS, "admissionregistration"),
     ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "", NAMESPACED | COUNTS, "discovery"),
 ];
 
@@ -112,7 +116,11 @@ pub(crate) fn built_in() -> impl Iterator<Item = Kind> {
         singular: kind.to_lowercase(),
         list: format!("{kind}List"),
         short: short.split_whitespace().map(str::to_owned).collect(),
-        categories: category(kind).into_iter().map(str::to_owned).collect(),
+        categories: [(ALL, "all"), (EXTENDS, "api-extensions")]
+            .iter()
+            .filter(|(flag, _)| flags & flag != 0)
+            .map(|(_, name)| (*name).to_owned())
+            .collect(),
         namespaced: flags & NAMESPACED != 0,
         status: flags & STATUS != 0,
         scale: flags & SCALE != 0,
@@ -120,29 +128,6 @@ pub(crate) fn built_in() -> impl Iterator<Item = Kind> {
         schema: Type::named(&format!("{package}.{version}.{kind}")),
         custom: None,
     })
-}
-
-/// What `kubectl get all` and its like gather.
-fn category(kind: &str) -> Option<&'static str> {
-    match kind {
-        "Service"
-        | "Pod"
-        | "ReplicationController"
-        | "Deployment"
-        | "StatefulSet"
-        | "DaemonSet"
-        | "ReplicaSet"
-        | "Job"
-        | "CronJob"
-        | "HorizontalPodAutoscaler" => Some("all"),
-        "CustomResourceDefinition"
-        | "APIService"
-        | "MutatingWebhookConfiguration"
-        | "ValidatingWebhookConfiguration"
-        | "ValidatingAdmissionPolicy"
-        | "ValidatingAdmissionPolicyBinding" => Some("api-extensions"),
-        _ => None,
-    }
 }
 
 /// The kinds that one definition serves, one a version.

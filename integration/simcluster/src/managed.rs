@@ -2,7 +2,8 @@
 
 use crate::{
     clock,
-    fields::{Set, compare, merge, remove, set_of, show},
+    fields::{Set, compare, merge, remove, same, set_of, show},
+    kinds::Kind,
     schema::Type,
     status::Status,
 };
@@ -102,11 +103,11 @@ fn store(object: &mut Value, mut entries: Vec<Entry>) {
             "fieldsType": "FieldsV1",
             "fieldsV1": entry.fields.to_value(),
         });
-        if entry.time.is_empty() {
-            value.as_object_mut().and_then(|map| map.shift_remove("time"));
-        }
         if !entry.subresource.is_empty() {
             value["subresource"] = json!(entry.subresource);
+        }
+        if entry.time.is_empty() {
+            value.as_object_mut().and_then(|value| value.shift_remove("time"));
         }
         value
     });
@@ -150,6 +151,20 @@ fn ownable(mut set: Set, writer: &Writer<'_>) -> Set {
     set
 }
 
+/// What a new object is compared with: for built-in kinds the server's empty structures are there
+/// from the start, so that nobody owns `spec.template` as such.
+pub(crate) fn nothing(kind: &Kind) -> Value {
+    if kind.custom.is_some() {
+        return json!({"metadata": {}});
+    }
+    let template = json!({"metadata": {}, "spec": {"containers": []}});
+    let spec = json!({
+        "containers": [], "template": template, "strategy": {}, "updateStrategy": {},
+        "jobTemplate": {"metadata": {}, "spec": {"template": template}},
+    });
+    json!({"metadata": {}, "spec": spec, "status": {}})
+}
+
 /// `managedFields: [{}]` asks to forget all managers.
 fn is_reset(object: &Value) -> bool {
     object["metadata"]["managedFields"].as_array().is_some_and(|list| *list == [json!({})])
@@ -181,12 +196,12 @@ pub(crate) fn record(live: &Value, new: &mut Value, writer: &Writer<'_>, schema:
                 entry.fields = entry.fields.union(&mine);
                 writer.now.clone_into(&mut entry.time);
             }
+            // The server forgets when a field was taken through `scale`.
+            None if writer.subresource == "scale" => {
+                entries.push(Entry::new(&Writer { now: "", ..*writer }, "Update", mine));
+            }
             None => entries.push(Entry::new(writer, "Update", mine)),
         }
-    }
-    // The time of who scales is lost between the scale and the object.
-    for entry in entries.iter_mut().filter(|entry| entry.subresource == "scale") {
-        entry.time.clear();
     }
     store(new, entries);
 }
@@ -210,9 +225,9 @@ pub(crate) fn apply(
     let merged = merge(&live_bare, config, schema);
     let applied = ownable(set_of(config, schema), writer);
     let last = entries.iter().position(|entry| entry.is_of(writer, "Apply"));
-    let last = last.map(|index| entries.remove(index));
-    let last_time = last.as_ref().map(|entry| entry.time.clone()).unwrap_or_default();
-    let last = last.map(|entry| entry.fields).unwrap_or_default();
+    let (last, last_time) = last
+        .map(|index| entries.remove(index))
+        .map_or_else(Default::default, |entry| (entry.fields, entry.time));
     let all = entries.iter().fold(set_of(config, schema), |all, entry| all.union(&entry.fields));
     let mut new = pruned(&merged, &last, &all, schema);
     let changes = compare(&live_bare, &new, schema);
@@ -232,12 +247,9 @@ pub(crate) fn apply(
     for entry in &mut entries {
         entry.fields = entry.fields.difference(&removed);
     }
-    let mut entry = Entry::new(writer, "Apply", applied);
-    if live_bare == new {
-        // An apply that changes nothing but owners leaves the time as it was; a new owner has none.
-        entry.time = last_time;
-    }
-    entries.push(entry);
+    // An apply that changes no value leaves the time alone; a first one has none then.
+    let now = if same(&live_bare, &new) { &last_time } else { writer.now };
+    entries.push(Entry::new(&Writer { now, ..*writer }, "Apply", applied));
     store(&mut new, entries);
     Ok(new)
 }

@@ -33,8 +33,7 @@ impl Selector {
             };
             if pointer_of(name).is_none() {
                 let text = format!(
-                    "\"{name}\" is not a known field selector: only \"metadata.name\", \
-                     \"metadata.namespace\""
+                    "\"{name}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
                 );
                 return Err(Status::bad_request(text));
             }
@@ -101,12 +100,10 @@ fn label_term(term: &str) -> Result<(String, Need), Status> {
         return Ok((own(name), Need::NotIn(vec![own(value)])));
     }
     if let Some((name, value)) = term.split_once('=') {
-        let value = value.strip_prefix('=').unwrap_or(value);
-        if value.contains('=') {
-            let text = "found '=', expected: ',' or 'end of string'";
-            return Err(Status::bad_request(text));
+        if value.trim_start_matches('=').contains('=') {
+            return Err(Status::bad_request("found '=', expected: ',' or 'end of string'"));
         }
-        return Ok((own(name), Need::In(vec![own(value)])));
+        return Ok((own(name), Need::In(vec![own(value.trim_start_matches('='))])));
     }
     if let Some(name) = term.strip_prefix('!') {
         return Ok((own(name), Need::Absent));

@@ -15,10 +15,10 @@ pub struct Status {
     pub message: String,
     /// `details` of the Status object.
     pub details: Option<Value>,
+    /// `metadata` of the Status object, when it stands for a list.
+    pub list: Option<Value>,
     /// Seconds for the `Retry-After` header.
     pub retry_after: Option<u64>,
-    /// `metadata.continue`: how to go on with a list whose version is forgotten.
-    pub go_on: Option<String>,
 }
 
 /// One thing wrong with an object; several make one 422.
@@ -39,6 +39,10 @@ impl Cause {
         Cause { reason: "FieldValueInvalid", message, field: field.to_owned() }
     }
 
+    pub(crate) fn type_invalid(field: &str, value: &Value, text: &str) -> Cause {
+        Cause { reason: "FieldValueTypeInvalid", ..Cause::invalid(field, value, text) }
+    }
+
     pub(crate) fn required(field: &str, text: &str) -> Cause {
         let message = match text {
             "" => "Required value".to_owned(),
@@ -56,6 +60,12 @@ impl Cause {
     pub(crate) fn forbidden(field: &str, text: &str) -> Cause {
         let message = format!("Forbidden: {text}");
         Cause { reason: "FieldValueForbidden", message, field: field.to_owned() }
+    }
+
+    /// A cause whose text is given as it is.
+    pub(crate) fn plain(field: &str, message: &str) -> Cause {
+        let (message, field) = (message.to_owned(), field.to_owned());
+        Cause { reason: "FieldValueInvalid", message, field }
     }
 
     pub(crate) fn duplicate(field: &str, value: &Value) -> Cause {
@@ -86,8 +96,8 @@ impl Status {
             reason: reason.to_owned(),
             message: message.into(),
             details: None,
+            list: None,
             retry_after: None,
-            go_on: None,
         }
     }
 
@@ -104,13 +114,6 @@ impl Status {
     pub(crate) fn not_found(kind: &Kind, name: &str) -> Status {
         let text = format!("{} \"{name}\" not found", kind.resource());
         Status::new(404, "NotFound", text).about(kind, name)
-    }
-
-    pub(crate) fn no_such_resource() -> Status {
-        let text = "the server could not find the requested resource";
-        let mut status = Status::new(404, "NotFound", text);
-        status.details = Some(json!({}));
-        status
     }
 
     pub(crate) fn no_namespace(name: &str) -> Status {
@@ -191,15 +194,21 @@ impl Status {
         status
     }
 
-    /// The parameters of a request (`PatchOptions`, `ListOptions`, …) that contradict themselves.
-    pub(crate) fn invalid_options(options: &str, cause: &Cause) -> Status {
-        let text =
-            format!("{options}.meta.k8s.io \"\" is invalid: {}: {}", cause.field, cause.message);
+    /// A parameter of the request that the server refuses: 422 about `PatchOptions` and the like.
+    pub(crate) fn options(options: &str, cause: &Cause) -> Status {
+        let Cause { message, field, .. } = cause;
+        let text = format!("{options}.meta.k8s.io \"\" is invalid: {field}: {message}");
         let mut status = Status::new(422, "Invalid", text);
         status.details = Some(json!({
             "group": "meta.k8s.io", "kind": options, "causes": [cause.to_value()],
         }));
         status
+    }
+
+    /// The group and version are known, this resource is not.
+    pub(crate) fn no_resource() -> Status {
+        let text = "the server could not find the requested resource";
+        Status { details: Some(json!({})), ..Status::new(404, "NotFound", text) }
     }
 
     pub(crate) fn bad_request(text: impl Into<String>) -> Status {
@@ -227,13 +236,10 @@ impl Status {
         let mut value = json!({
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.list.clone().unwrap_or_else(|| json!({})),
             "status": "Failure",
             "message": self.message,
         });
-        if let Some(token) = &self.go_on {
-            value["metadata"] = json!({"continue": token});
-        }
         if !self.reason.is_empty() {
             value["reason"] = json!(self.reason);
         }

@@ -73,19 +73,39 @@ fn review(ask: &Ask) -> Answer {
     }
 }
 
-type Versions = BTreeMap<String, Vec<Arc<Kind>>>;
+/// By priority: v2 before v1 before v1beta1 before v1alpha1.
+type Versions = BTreeMap<Rank, Vec<Arc<Kind>>>;
+
+/// A version's place in the order of preference, and its name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank(std::cmp::Reverse<(u8, u32, u32)>, String);
+
+impl Rank {
+    fn of(version: &str) -> Rank {
+        let rest = version.strip_prefix('v').unwrap_or_default();
+        let (stage, name) = match () {
+            () if rest.contains("alpha") => (1, "alpha"),
+            () if rest.contains("beta") => (2, "beta"),
+            () if rest.parse::<u32>().is_ok() => (3, "-"),
+            () => (0, "-"),
+        };
+        let (major, minor) = rest.split_once(name).unwrap_or((rest, ""));
+        let number = |text: &str| text.parse().unwrap_or(0);
+        Rank(std::cmp::Reverse((stage, number(major), number(minor))), version.to_owned())
+    }
+}
 
 /// Groups, their versions, their kinds; a version served by an absent extension server has none.
 fn groups(state: &State) -> BTreeMap<String, Versions> {
     let mut groups: BTreeMap<String, Versions> = BTreeMap::new();
     for kind in state.kinds() {
         let versions = groups.entry(kind.group.clone()).or_default();
-        versions.entry(kind.version.clone()).or_default().push(kind.clone());
+        versions.entry(Rank::of(&kind.version)).or_default().push(kind.clone());
     }
     for service in state.all("apiregistration.k8s.io", "APIService") {
         let text = |name: &str| service["spec"][name].as_str().unwrap_or_default().to_owned();
         if service["spec"]["service"].is_object() {
-            groups.entry(text("group")).or_default().entry(text("version")).or_default();
+            groups.entry(text("group")).or_default().entry(Rank::of(&text("version"))).or_default();
         }
     }
     groups
@@ -94,15 +114,15 @@ fn groups(state: &State) -> BTreeMap<String, Versions> {
 fn group_value(group: &str, versions: &Versions) -> Value {
     let list: Vec<Value> = versions
         .keys()
-        .rev()
-        .map(|version| json!({"groupVersion": format!("{group}/{version}"), "version": version}))
+        .map(|Rank(_, version)| json!({"groupVersion": format!("{group}/{version}"), "version": version}))
         .collect();
     json!({"name": group, "versions": list, "preferredVersion": list.first()})
 }
 
 fn resources(state: &State, group: &str, version: &str) -> Answer {
     let groups = groups(state);
-    let Some(kinds) = groups.get(group).and_then(|versions| versions.get(version)) else {
+    let Some(kinds) = groups.get(group).and_then(|versions| versions.get(&Rank::of(version)))
+    else {
         return Answer::page_not_found();
     };
     if kinds.is_empty() {
@@ -150,14 +170,27 @@ fn resources(state: &State, group: &str, version: &str) -> Answer {
     Answer::json(200, &value)
 }
 
+/// What may be done with a kind: everything, but namespaces are not deleted by the collection.
 fn verbs(kind: &Kind) -> Vec<&'static str> {
-    let has = |verb: &&str| *verb != "deletecollection" || !kind.is("", "Namespace");
-    VERBS.into_iter().filter(has).collect()
+    if kind.custom.is_some() {
+        return ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
+            .to_vec();
+    }
+    let all = VERBS.into_iter();
+    all.filter(|verb| *verb != "deletecollection" || !kind.is("", "Namespace")).collect()
+}
+
+/// The kind as the aggregated form names it: built-in kinds without group and version.
+fn named(kind: &Kind) -> Value {
+    match kind.custom.is_some() {
+        true => json!({"group": kind.group, "version": kind.version, "kind": kind.kind}),
+        false => json!({"group": "", "version": "", "kind": kind.kind}),
+    }
 }
 
 /// The subresources of a kind and the kind each answers with.
 fn parts(kind: &Kind) -> Vec<(&'static str, Value)> {
-    let own = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
+    let own = named(kind);
     let scale = json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
     let mut parts = Vec::new();
     if kind.scale {
@@ -177,16 +210,15 @@ fn whole(ask: &Ask, state: &State, core: bool) -> Answer {
         .map(|(group, versions)| {
             let versions: Vec<Value> = versions
                 .iter()
-                .rev()
-                .map(|(version, kinds)| {
+                .map(|(Rank(_, version), kinds)| {
                     let resources: Vec<Value> = kinds.iter().map(|kind| aggregated(kind)).collect();
                     let freshness = if kinds.is_empty() { "Stale" } else { "Current" };
                     json!({"version": version, "resources": resources, "freshness": freshness})
                 })
                 .collect();
             let metadata = match group.as_str() {
-                "" => json!({"creationTimestamp": null}),
-                group => json!({"name": group, "creationTimestamp": null}),
+                "" => json!({}),
+                group => json!({"name": group}),
             };
             json!({"metadata": metadata, "versions": versions})
         })
@@ -209,15 +241,9 @@ fn whole(ask: &Ask, state: &State, core: bool) -> Answer {
 }
 
 fn aggregated(kind: &Kind) -> Value {
-    // Of a kind of its own the server leaves out what stands above it in the document.
-    let shown = |of: Value| match kind.custom.is_none() && of["kind"] != "Scale" {
-        true => json!({"group": "", "version": "", "kind": of["kind"]}),
-        false => of,
-    };
-    let own = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
     let mut resource = json!({
         "resource": kind.plural,
-        "responseKind": shown(own),
+        "responseKind": named(kind),
         "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": kind.singular,
         "verbs": verbs(kind),
@@ -228,10 +254,14 @@ fn aggregated(kind: &Kind) -> Value {
     if !kind.categories.is_empty() {
         resource["categories"] = json!(kind.categories);
     }
-    let parts: Vec<Value> = parts(kind)
+    let mut parts: Vec<Value> = parts(kind)
         .into_iter()
-        .map(|(part, of)| json!({"subresource": part, "responseKind": shown(of), "verbs": PART_VERBS}))
+        .map(|(part, of)| json!({"subresource": part, "responseKind": of, "verbs": PART_VERBS}))
         .collect();
+    if kind.is("", "ServiceAccount") {
+        let of = json!({"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"});
+        parts.push(json!({"subresource": "token", "responseKind": of, "verbs": ["create"]}));
+    }
     if !parts.is_empty() {
         resource["subresources"] = json!(parts);
     }

@@ -4,6 +4,7 @@ mod answer;
 mod discovery;
 mod query;
 mod read;
+mod options;
 mod route;
 mod watch;
 mod write;
@@ -11,7 +12,7 @@ mod write;
 pub use answer::ResponseBody;
 pub(crate) use answer::is_broken;
 
-use crate::{faults::Partition, shared::Shared, status::Status};
+use crate::{faults::Partition, kinds::Kind, shared::Shared, status::Status};
 use answer::{Answer, broken};
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
@@ -35,22 +36,15 @@ impl Ask {
         self.parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
+    fn is_apply(&self) -> bool {
+        content_type(&self.parts).starts_with("application/apply-patch+")
+    }
+
     /// Does the client want metadata only?
     fn wants_partial(&self) -> bool {
         self.header(http::header::ACCEPT).contains("as=PartialObjectMetadata")
     }
-
-    /// Does the client want a form that is not served, and no other?
-    fn wants_the_unknown(&self) -> bool {
-        let accept = self.header(http::header::ACCEPT);
-        accept.contains("as=") && !accept.contains(',') && !self.wants_partial()
-    }
 }
-
-/// Other forms exist (tables), but no agent asks for them.
-const NOT_ACCEPTABLE: &str = "only the following media types are accepted: application/json, \
-     application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, \
-     application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 pub(crate) async fn handle<B>(shared: &Arc<Shared>, request: Request<B>) -> Response<ResponseBody>
 where
@@ -116,17 +110,9 @@ fn dispatch(
     };
     let kind = shared.state().kind_at(&objects.group, &objects.version, &objects.plural);
     let Some(kind) = kind.filter(|kind| fits(kind, &objects)) else {
-        // The part of the server that knows a group says so in JSON; custom groups come and go.
-        let state = shared.state();
-        let mut kinds = state.kinds().iter().filter(|kind| kind.custom.is_none());
-        return match kinds.any(|kind| kind.group == objects.group) {
-            true => Err(Status::no_such_resource()),
-            false => Ok(Answer::page_not_found()),
-        };
+        return unknown(shared, &objects);
     };
-    if ask.wants_the_unknown() {
-        return Err(Status::new(406, "NotAcceptable", NOT_ACCEPTABLE));
-    }
+    options::acceptable(ask)?;
     match verb {
         "get" => read::get(shared, ask, &kind, &objects),
         "list" => read::list(shared, ask, &kind, &objects),
@@ -140,8 +126,18 @@ fn dispatch(
     }
 }
 
+/// In a built-in group the server knows its way, elsewhere it knows nothing.
+fn unknown(shared: &Shared, objects: &Objects) -> Result<Answer, Status> {
+    let state = shared.state();
+    let built_in = |kind: &Arc<Kind>| kind.group == objects.group && kind.custom.is_none();
+    match state.kinds().iter().any(built_in) {
+        true => Err(Status::no_resource()),
+        false => Ok(Answer::page_not_found()),
+    }
+}
+
 /// Is the path one that this kind has: its scope, its subresources?
-fn fits(kind: &crate::kinds::Kind, objects: &Objects) -> bool {
+fn fits(kind: &Kind, objects: &Objects) -> bool {
     let scope = match (kind.namespaced, objects.namespace.is_some()) {
         (true, false) => objects.name.is_none(),
         (namespaced, in_namespace) => namespaced == in_namespace,

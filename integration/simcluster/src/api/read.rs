@@ -1,13 +1,13 @@
 //! get and list.
 
-use super::{Ask, answer::Answer, route::Objects};
+use super::{Ask, answer::Answer, options, route::Objects};
 use crate::{
     kinds::Kind,
     ops::{in_version, scale_of},
     selector::Selector,
     shared::Shared,
     state::Place,
-    status::{Cause, Status},
+    status::Status,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -56,9 +56,9 @@ pub(super) fn get(
     })
 }
 
-/// Where a page ended: the version of the whole list, and the last place shown.
+/// Where a page ended: the version of the whole list (none once that is forgotten), and the last
+/// place shown.
 struct Continue {
-    /// None goes on with what is there now, whatever the first page showed.
     version: Option<u64>,
     after: Place,
 }
@@ -66,14 +66,28 @@ struct Continue {
 impl Continue {
     fn encode(&self) -> String {
         let (namespace, name) = &self.after;
-        let token = json!({"v": "meta.k8s.io/v1", "rv": self.version, "ns": namespace, "n": name});
+        let version = self.version.map_or(json!(-1), |version| json!(version));
+        let token = json!({"v": "meta.k8s.io/v1", "rv": version, "ns": namespace, "n": name});
         URL_SAFE_NO_PAD.encode(token.to_string())
     }
 
     fn decode(text: &str) -> Result<Continue, Status> {
-        let refuse = || Status::bad_request("invalid continue token: continue key is not valid");
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refuse())?;
-        let token: Value = serde_json::from_slice(&bytes).map_err(|_| refuse())?;
+        let refuse = |why: &str| {
+            let text = format!("invalid continue token: continue key is not valid: {why}");
+            Status::bad_request(text)
+        };
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refuse("illegal base64 data"))?;
+        let token: Value = serde_json::from_slice(&bytes).map_err(|_| {
+            let first = bytes.first().copied().unwrap_or_default();
+            let shown = match first.is_ascii_graphic() {
+                true => char::from(first).to_string(),
+                false => format!("\\u{first:04x}"),
+            };
+            refuse(&format!("invalid character '{shown}' looking for beginning of value"))
+        })?;
+        if token["v"] != "meta.k8s.io/v1" {
+            return Err(refuse("server does not recognize this encoded version "));
+        }
         let part = |name: &str| token[name].as_str().unwrap_or_default().to_owned();
         Ok(Continue { version: token["rv"].as_u64(), after: (part("ns"), part("n")) })
     }
@@ -84,6 +98,7 @@ const PAGE_TOO_OLD: &str = "The provided continue parameter is too old to displa
      token in this response to retrieve the remainder of the results. Continuing with the provided \
      token results in an inconsistent list - objects that were created, modified, or deleted \
      between the time the first chunk was returned and now may show up in the list.";
+const LIST_TOO_OLD: &str = "The resourceVersion for the provided list is too old.";
 
 type Snapshot = (u64, Bound<Place>, BTreeMap<Place, Arc<Value>>);
 
@@ -94,60 +109,29 @@ fn snapshot(shared: &Shared, ask: &Ask, kind: &Kind) -> Result<Snapshot, Status>
     let token = ask.query.get("continue");
     if !token.is_empty() {
         let page = Continue::decode(token)?;
-        let after = Bound::Excluded(page.after.clone());
         let Some(version) = page.version else {
-            return Ok((state.version, after, table.items.clone()));
+            return Ok((state.version, Bound::Excluded(page.after), table.items.clone()));
         };
-        let items = table.as_of(version).ok_or_else(|| {
-            let mut expired = Status::expired(PAGE_TOO_OLD);
-            expired.go_on = Some(Continue { version: None, ..page }.encode());
-            expired
-        })?;
-        return Ok((version, after, items));
+        let Some(items) = table.as_of(version) else {
+            let rest = Continue { version: None, after: page.after };
+            let list = Some(json!({"continue": rest.encode()}));
+            return Err(Status { list, ..Status::expired(PAGE_TOO_OLD) });
+        };
+        return Ok((version, Bound::Excluded(page.after), items));
     }
-    let (asked, exact) = version_asked(ask)?;
+    options::check_list(ask, false)?;
+    let asked = options::version(ask)
+        .map_err(|text| Status::bad_request(format!("invalid resource version: {text}")))?;
     if asked > state.version {
         return Err(too_large(asked, state.version));
     }
-    if exact {
-        let text = "The resourceVersion for the provided list is too old.";
-        let items = table.as_of(asked).ok_or_else(|| Status::expired(text))?;
+    let paged =
+        !ask.query.get("limit").is_empty() && ask.query.get("resourceVersionMatch").is_empty();
+    if asked > 0 && (paged || ask.query.get("resourceVersionMatch") == "Exact") {
+        let items = table.as_of(asked).ok_or_else(|| Status::expired(LIST_TOO_OLD))?;
         return Ok((asked, Bound::Unbounded, items));
     }
     Ok((state.version, Bound::Unbounded, table.items.clone()))
-}
-
-/// The version that a list names, and whether it must be exactly this one.
-fn version_asked(ask: &Ask) -> Result<(u64, bool), Status> {
-    let (version, how) = (ask.query.get("resourceVersion"), ask.query.get("resourceVersionMatch"));
-    let refuse = |text: &str| {
-        let cause = Cause::forbidden("resourceVersionMatch", text);
-        Err(Status::invalid_options("ListOptions", &cause))
-    };
-    if !how.is_empty() && version.is_empty() {
-        return refuse("resourceVersionMatch is forbidden unless resourceVersion is provided");
-    }
-    if how == "Exact" && version == "0" {
-        return refuse("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
-    }
-    let asked = number(version)
-        .map_err(|text| Status::bad_request(format!("invalid resource version: {text}")))?;
-    // A page of a version is a page of exactly this one, unless the request says otherwise.
-    let paged = how.is_empty() && !matches!(ask.query.get("limit"), "" | "0");
-    Ok((asked, asked > 0 && (how == "Exact" || paged)))
-}
-
-/// A version as a number; none is 0.
-pub(super) fn number(version: &str) -> Result<u64, String> {
-    match version {
-        "" => Ok(0),
-        text => text.parse().map_err(|_| {
-            format!(
-                "resourceVersion: Invalid value: \"{text}\": strconv.ParseUint: parsing \
-                 \"{text}\": invalid syntax"
-            )
-        }),
-    }
 }
 
 pub(super) fn too_large(asked: u64, current: u64) -> Status {
@@ -179,7 +163,6 @@ pub(super) fn list(
             continue;
         }
         shown_items.push(item(ask, kind, object));
-        // The server looks whether anything follows, not whether the selector picks any of it: a last page may be empty.
         if limit > 0 && shown_items.len() == limit && rest.peek().is_some() {
             let next = Continue { version: Some(version), after: place.clone() };
             metadata["continue"] = json!(next.encode());
@@ -191,8 +174,8 @@ pub(super) fn list(
             break;
         }
     }
-    // Of nothing the server makes no list.
-    let shown_items = match ask.wants_partial() && shown_items.is_empty() {
+    // An empty list of metadata has no items, of objects it has none.
+    let shown_items = match shown_items.is_empty() && ask.wants_partial() {
         true => Value::Null,
         false => Value::Array(shown_items),
     };

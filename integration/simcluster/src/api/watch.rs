@@ -3,7 +3,8 @@
 use super::{
     Ask,
     answer::Answer,
-    read::{number, partial, selector, too_large},
+    options,
+    read::{partial, selector, too_large},
     route::Objects,
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     selector::Selector,
     shared::Shared,
     state::{Event, State},
-    status::{Cause, Status},
+    status::Status,
 };
 use bytes::Bytes;
 use futures::stream;
@@ -50,13 +51,8 @@ pub(super) fn watch(
     objects: &Objects,
 ) -> Result<Answer, Status> {
     let selector = selector(ask, objects)?;
-    let from = number(ask.query.get("resourceVersion")).map_err(Status::plain)?;
-    let initial = ask.query.get("sendInitialEvents");
-    if !initial.is_empty() && ask.query.get("resourceVersionMatch") != "NotOlderThan" {
-        let text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-        let cause = Cause::forbidden("resourceVersionMatch", text);
-        return Err(Status::invalid_options("ListOptions", &cause));
-    }
+    options::check_list(ask, true)?;
+    let from = options::version(ask).map_err(Status::plain)?;
     let timeout = ask.query.get("timeoutSeconds").parse().map(Duration::from_secs);
     let timeout = timeout.ok().filter(|timeout| !timeout.is_zero()).unwrap_or(LONGEST);
     let state = shared.state();

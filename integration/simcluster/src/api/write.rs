@@ -3,62 +3,23 @@
 use super::{
     Ask,
     answer::Answer,
+    options,
     read::{place, selector, shown},
     route::Objects,
 };
 use crate::{
     kinds::Kind,
-    ops::{self, DeleteOptions, Write, scale_of, with_scale},
+    ops::{self, DeleteOptions, scale_of, with_scale},
     patch::{json_patch, merge_patch, strategic},
     shared::Shared,
     state::Place,
-    status::{Cause, Status},
-    validate::Validation,
+    status::Status,
 };
 use serde_json::{Value, json};
 
 fn body(ask: &Ask) -> Result<Value, Status> {
     serde_json::from_slice(&ask.body).map_err(|error| {
         Status::bad_request(format!("the object provided is unrecognized: {error}"))
-    })
-}
-
-fn how(ask: &Ask, objects: &Objects) -> Result<Write, Status> {
-    let agent = ask.header(http::header::USER_AGENT).split('/').next().unwrap_or_default();
-    let manager = match ask.query.get("fieldManager") {
-        "" if agent.is_empty() => "unknown",
-        "" => agent,
-        name => name,
-    };
-    let options = match ask.parts.method.as_str() {
-        "POST" => "CreateOptions",
-        "PUT" => "UpdateOptions",
-        _ => "PatchOptions",
-    };
-    let validation = match ask.query.get("fieldValidation") {
-        "Strict" => Validation::Strict,
-        "Ignore" => Validation::Ignore,
-        "Warn" | "" => Validation::Warn,
-        other => {
-            let allowed = ["", "Ignore", "Strict", "Warn"];
-            let cause = Cause::unsupported("fieldValidation", &json!(other), &allowed);
-            return Err(Status::invalid_options(options, &cause));
-        }
-    };
-    let dry_run = match ask.query.get("dryRun") {
-        "" => false,
-        "All" => true,
-        other => {
-            let cause = Cause::unsupported("dryRun", &json!(other), &["All"]);
-            return Err(Status::invalid_options(options, &cause));
-        }
-    };
-    Ok(Write {
-        manager: manager.to_owned(),
-        dry_run,
-        subresource: objects.subresource.clone(),
-        validation,
-        force: ask.query.is_true("force"),
     })
 }
 
@@ -82,7 +43,7 @@ pub(super) fn create(
     };
     let mut object = body(ask)?;
     fill_in_type(kind, &mut object);
-    let write = how(ask, objects)?;
+    let write = options::of_write(ask, &objects.subresource)?;
     let created = ops::create(&mut shared.state(), kind, &namespace, object, &write)?;
     Ok(done(ask, kind, objects, created))
 }
@@ -105,7 +66,7 @@ pub(super) fn update(
     objects: &Objects,
 ) -> Result<Answer, Status> {
     let mut object = body(ask)?;
-    let write = how(ask, objects)?;
+    let write = options::of_write(ask, &objects.subresource)?;
     let place = place(objects);
     let mut state = shared.state();
     let updated = match objects.subresource.as_str() {
@@ -132,22 +93,17 @@ pub(super) fn patch(
     kind: &Kind,
     objects: &Objects,
 ) -> Result<Answer, Status> {
-    let write = how(ask, objects)?;
+    let write = options::of_write(ask, &objects.subresource)?;
     let place = place(objects);
     let content = ask.header(http::header::CONTENT_TYPE).split(';').next().unwrap_or_default();
-    let is_apply = content.starts_with("application/apply-patch+");
-    if !is_apply && !content.ends_with("-patch+json") {
-        return Err(unsupported(kind));
-    }
-    if !is_apply && !ask.query.get("force").is_empty() {
-        let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
-        return Err(Status::invalid_options("PatchOptions", &cause));
+    if !content.starts_with("application/") {
+        let text = "415: Unsupported Media Type";
+        let status = Status::new(415, "UnsupportedMediaType", text);
+        return Err(Status { details: Some(json!({})), ..status });
     }
     let patch = body(ask)?;
     let mut state = shared.state();
-    if is_apply {
-        let mut write = write;
-        ask.query.get("fieldManager").clone_into(&mut write.manager);
+    if ask.is_apply() {
         let applied = ops::apply(&mut state, kind, &place, patch, &write)?;
         return Ok(done(ask, kind, objects, applied));
     }
@@ -180,7 +136,7 @@ fn unsupported(kind: &Kind) -> Status {
     Status::new(415, "UnsupportedMediaType", text)
 }
 
-/// From the body; the query counts only when there is none.
+/// A body, even an empty one, hides every parameter of the address.
 fn delete_options(ask: &Ask) -> Result<DeleteOptions, Status> {
     if !ask.body.is_empty() {
         return DeleteOptions::of_body(&body(ask)?);
@@ -188,9 +144,7 @@ fn delete_options(ask: &Ask) -> Result<DeleteOptions, Status> {
     let mut options = DeleteOptions::default();
     let query = |name: &str| Some(ask.query.get(name)).filter(|value| !value.is_empty());
     options.set_propagation(query("propagationPolicy"))?;
-    if let Some(grace) = query("gracePeriodSeconds").and_then(|grace| grace.parse().ok()) {
-        options.grace = Some(grace);
-    }
+    options.grace = query("gracePeriodSeconds").and_then(|grace| grace.parse().ok());
     options.dry_run = query("dryRun").is_some();
     Ok(options)
 }

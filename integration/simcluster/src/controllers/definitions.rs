@@ -3,13 +3,12 @@
 use super::pass::{Pass, conditions, is_deleting, set_condition};
 use crate::{
     kinds::{self, Kind},
-    ops::{self, Write},
+    ops::{self, CLEANUP},
     state::{Resource, place_of},
 };
 use serde_json::{Value, json};
 
 const GROUP: &str = "apiextensions.k8s.io";
-const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 const WRITER: &str = "kube-apiserver";
 
 pub(super) fn step(pass: &mut Pass<'_>) {
@@ -32,16 +31,6 @@ fn resource_of(definition: &Value) -> Resource {
 }
 
 fn establish(pass: &mut Pass<'_>, kind: &Kind, definition: &Value) {
-    let finalizers = definition["metadata"]["finalizers"].as_array();
-    if !finalizers.into_iter().flatten().any(|name| name == CLEANUP) {
-        pass.edit(kind, definition, &Write::by(WRITER, ""), |definition| {
-            let list = &mut definition["metadata"]["finalizers"];
-            match list.as_array_mut() {
-                Some(list) => list.push(json!(CLEANUP)),
-                None => *list = json!([CLEANUP]),
-            }
-        });
-    }
     let wanted = kinds::custom(definition);
     let versions: Vec<String> = wanted.iter().map(|kind| kind.version.clone()).collect();
     let resource = resource_of(definition);

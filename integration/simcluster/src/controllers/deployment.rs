@@ -198,9 +198,9 @@ fn status(pass: &mut Pass<'_>, kind: &Kind, deployment: &Value, sets: &Sets, cre
     count(&mut status, "updatedReplicas", updated);
     count(&mut status, "readyReplicas", ready);
     count(&mut status, "availableReplicas", available);
+    let leaving = sets.new.iter().chain(&sets.old).map(|set| terminating(pass, set)).sum::<usize>();
+    status["terminatingReplicas"] = json!(leaving);
     count(&mut status, "unavailableReplicas", (wanted.max(total) - available).max(0));
-    // Pods go as soon as they are told to, so none is ever on its way.
-    status["terminatingReplicas"] = json!(0);
     let now = pass.state.clock.stamp();
     let mut list = conditions(deployment);
     let enough = available >= wanted - unavailable(deployment);
@@ -220,6 +220,10 @@ fn status(pass: &mut Pass<'_>, kind: &Kind, deployment: &Value, sets: &Sets, cre
             object["metadata"]["annotations"][REVISION] = json!(revision.to_string());
         }
     });
+}
+
+fn terminating(pass: &Pass<'_>, set: &Value) -> usize {
+    pass.owned("", "Pod", set).iter().filter(|pod| is_deleting(pod)).count()
 }
 
 /// Deployment conditions also tell when they were last looked at and found news.

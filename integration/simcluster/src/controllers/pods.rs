@@ -75,8 +75,7 @@ fn run(pass: &mut Pass<'_>, kind: &Kind, pod: &Value) {
     let ready_after = pass.state.options.ready_after;
     let ends = pod["spec"]["restartPolicy"] != "Always";
     if age < ready_after {
-        pass.again_in(ready_after - age);
-        return starting(pass, kind, pod);
+        return pass.again_in(ready_after - age);
     }
     let tags: Vec<&str> =
         pod["spec"]["containers"].as_array().into_iter().flatten().map(tag).collect();
@@ -90,21 +89,6 @@ fn run(pass: &mut Pass<'_>, kind: &Kind, pod: &Value) {
     }
     let failed = tags.iter().any(|tag| ["crash", "oom", "fail"].contains(tag));
     ended(pass, kind, pod, failed);
-}
-
-fn starting(pass: &mut Pass<'_>, kind: &Kind, pod: &Value) {
-    let containers = pod["spec"]["containers"].as_array().cloned().unwrap_or_default();
-    let statuses: Vec<Value> = containers
-        .iter()
-        .map(|container| {
-            json!({
-                "name": container["name"], "image": container["image"], "imageID": "",
-                "ready": false, "started": false, "restartCount": 0, "lastState": {},
-                "state": {"waiting": {"reason": "ContainerCreating"}},
-            })
-        })
-        .collect();
-    write(pass, kind, pod, "Pending", statuses, true);
 }
 
 fn running(pass: &mut Pass<'_>, kind: &Kind, pod: &Value) {

@@ -39,6 +39,7 @@ pub(super) fn pod_of(kind: &Kind, owner: &Value, pod_name: &str) -> Value {
 
 fn one(pass: &mut Pass<'_>, kind: &Kind, pods: &Kind, set: &Value) {
     let mut owned = pass.owned("", "Pod", set);
+    let leaving = owned.iter().filter(|pod| is_deleting(pod)).count();
     owned.retain(|pod| is_active(pod));
     let wanted = number(&set["spec"]["replicas"]);
     let have = i64::try_from(owned.len()).unwrap_or(i64::MAX);
@@ -62,7 +63,7 @@ fn one(pass: &mut Pass<'_>, kind: &Kind, pods: &Kind, set: &Value) {
             pass.delete(pods, &place_of(pods, &pod));
         }
     }
-    status(pass, kind, set, &owned, failure);
+    status(pass, kind, set, &owned, (leaving, failure));
 }
 
 fn status(
@@ -70,7 +71,7 @@ fn status(
     kind: &Kind,
     set: &Value,
     pods: &[Arc<Value>],
-    failure: Option<String>,
+    (leaving, failure): (usize, Option<String>),
 ) {
     let min_ready = number(&set["spec"]["minReadySeconds"]);
     let all = i64::try_from(pods.len()).unwrap_or(0);
@@ -84,6 +85,7 @@ fn status(
         "replicas": all,
         "observedGeneration": set["metadata"]["generation"],
     });
+    status["terminatingReplicas"] = json!(leaving);
     count(&mut status, "fullyLabeledReplicas", all);
     count(&mut status, "readyReplicas", ready);
     count(&mut status, "availableReplicas", available);

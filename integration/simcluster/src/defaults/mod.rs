@@ -1,6 +1,7 @@
 //! What the server fills in when a field is left out. Only fields that an agent or a controller
 //! here can notice; the README lists what is missing.
 
+mod empty;
 mod pod;
 mod quantity;
 mod service;
@@ -22,27 +23,20 @@ fn each(list: &mut Value) -> impl Iterator<Item = &mut Value> {
     list.as_array_mut().into_iter().flatten()
 }
 
-fn clear_empty(object: &mut Value, name: &str) {
-    if let Some(map) = object.as_object_mut()
-        && map.get(name).is_some_and(|value| *value == json!({}) || *value == json!([]))
-    {
-        map.shift_remove(name);
-    }
-}
-
-/// Defaults of creation and of every later write.
+/// Defaults of creation and of every later write; whoever writes owns them.
 pub(crate) fn fill(kind: &Kind, object: &mut Value) {
     if kind.custom.is_some() {
         return;
     }
-    for name in ["labels", "annotations", "finalizers", "ownerReferences"] {
-        clear_empty(&mut object["metadata"], name);
-    }
-    for name in ["data", "binaryData", "stringData"] {
-        clear_empty(object, name);
-    }
     match kind.kind.as_str() {
-        "Pod" => pod::spec(&mut object["spec"]),
+        "Namespace" => {
+            let name = object["metadata"]["name"].clone();
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
+        }
+        "Pod" => {
+            pod::spec(&mut object["spec"]);
+            default(&mut object["spec"], "enableServiceLinks", json!(true));
+        }
         "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" => {
             workload(&kind.kind, &mut object["spec"]);
         }
@@ -50,25 +44,22 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
         "CronJob" => cron_job(&mut object["spec"]),
         "Service" => service::fill(&mut object["spec"]),
         "Secret" => secret(object),
-        "PersistentVolumeClaim" => default(&mut object["spec"], "volumeMode", json!("Filesystem")),
-        "PersistentVolume" => {
-            default(&mut object["spec"], "volumeMode", json!("Filesystem"));
-            default(&mut object["spec"], "persistentVolumeReclaimPolicy", json!("Retain"));
-        }
+        "PersistentVolumeClaim" | "PersistentVolume" => volume(&kind.kind, &mut object["spec"]),
         "NetworkPolicy" => network_policy(&mut object["spec"]),
         "RoleBinding" | "ClusterRoleBinding" => binding(object),
-        "HorizontalPodAutoscaler" => {
-            default(&mut object["spec"], "minReplicas", json!(1));
-            let cpu = json!([{"type": "Resource", "resource": {"name": "cpu",
-                "target": {"type": "Utilization", "averageUtilization": 80}}}]);
-            default(&mut object["spec"], "metrics", cpu);
-        }
+        "HorizontalPodAutoscaler" => autoscaler(&mut object["spec"]),
         "StorageClass" => {
             default(object, "reclaimPolicy", json!("Delete"));
             default(object, "volumeBindingMode", json!("Immediate"));
         }
         "PriorityClass" => default(object, "preemptionPolicy", json!("PreemptLowerPriority")),
         "CustomResourceDefinition" => definition(&mut object["spec"]),
+        "APIService" => {
+            if let Some(service) = object["spec"].get_mut("service") {
+                default(service, "port", json!(443));
+            }
+        }
+        "EndpointSlice" => slice(object),
         "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => {
             let mutates = kind.kind.starts_with("Mutating");
             each(&mut object["webhooks"]).for_each(|webhook| self::webhook(webhook, mutates));
@@ -77,6 +68,11 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
     }
     quantity::normalise(object, &kind.schema);
     drop_nulls(object);
+    empty::leave_out(object, &kind.schema);
+    if kind.kind == "Role" || kind.kind == "ClusterRole" {
+        // The one list that is written even when it is empty.
+        default(object, "rules", Value::Null);
+    }
 }
 
 /// A null means "not set"; the server's decoder drops it.
@@ -88,6 +84,30 @@ pub(crate) fn drop_nulls(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(drop_nulls),
         _ => {}
+    }
+}
+
+fn volume(kind: &str, spec: &mut Value) {
+    default(spec, "volumeMode", json!("Filesystem"));
+    if kind == "PersistentVolume" {
+        default(spec, "persistentVolumeReclaimPolicy", json!("Retain"));
+    }
+}
+
+fn autoscaler(spec: &mut Value) {
+    default(spec, "minReplicas", json!(1));
+    let target = json!({"type": "Utilization", "averageUtilization": 80});
+    let cpu = json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]);
+    default(spec, "metrics", cpu);
+}
+
+fn slice(object: &mut Value) {
+    for endpoint in each(&mut object["endpoints"]) {
+        default(endpoint, "conditions", json!({}));
+    }
+    for port in each(&mut object["ports"]) {
+        default(port, "name", json!(""));
+        default(port, "protocol", json!("TCP"));
     }
 }
 
@@ -115,6 +135,7 @@ fn workload(kind: &str, spec: &mut Value) {
             if spec["updateStrategy"]["type"] == "RollingUpdate" {
                 default(&mut spec["updateStrategy"], "rollingUpdate", json!({}));
                 default(&mut spec["updateStrategy"]["rollingUpdate"], "partition", json!(0));
+                default(&mut spec["updateStrategy"]["rollingUpdate"], "maxUnavailable", json!(1));
             }
             default(spec, "revisionHistoryLimit", json!(10));
             let keep = json!({"whenDeleted": "Retain", "whenScaled": "Retain"});
@@ -220,52 +241,76 @@ fn webhook(webhook: &mut Value, mutates: bool) {
     }
 }
 
-/// What the server decides once, at creation.
+/// What the server decides once, at creation; nobody owns it.
 pub(crate) fn on_create(state: &mut State, kind: &Kind, object: &mut Value) {
+    if kind.custom.is_some() {
+        return;
+    }
+    if kind.status && kind.kind != "Node" {
+        object["status"] = first_status(&kind.kind);
+    }
     match kind.kind.as_str() {
-        "Namespace" if kind.group.is_empty() => {
-            let name = object["metadata"]["name"].clone();
-            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
-            object["spec"] = json!({"finalizers": ["kubernetes"]});
-            object["status"] = json!({"phase": "Active"});
-        }
-        "Pod" => {
-            default(&mut object["spec"], "serviceAccountName", json!("default"));
-            object["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"});
-        }
-        "PersistentVolumeClaim" | "PersistentVolume" => {
-            object["status"] = json!({"phase": "Pending"});
+        "Namespace" => object["spec"] = json!({"finalizers": ["kubernetes"]}),
+        "Pod" => pod::admitted(&mut object["spec"]),
+        "PersistentVolumeClaim" => protect(object, "kubernetes.io/pvc-protection"),
+        "PersistentVolume" => {
+            object["status"]["lastPhaseTransitionTime"] = json!(state.clock.stamp());
+            protect(object, "kubernetes.io/pv-protection");
         }
         "Service" => service::allocate(state, object),
-        "Job" => {
-            let (uid, name) =
-                (object["metadata"]["uid"].clone(), object["metadata"]["name"].clone());
-            if object["spec"]["manualSelector"] != true {
-                let labels = json!({"batch.kubernetes.io/controller-uid": uid});
-                object["spec"]["selector"] = json!({"matchLabels": labels});
-                let labels = &mut object["spec"]["template"]["metadata"]["labels"];
-                labels["batch.kubernetes.io/controller-uid"] = uid.clone();
-                labels["batch.kubernetes.io/job-name"] = name.clone();
-                labels["controller-uid"] = uid;
-                labels["job-name"] = name;
-            }
-        }
+        "Job" if object["spec"]["manualSelector"] != true => select_by_uid(object),
         "CustomResourceDefinition" => {
             let versions = object["spec"]["versions"].as_array();
-            let stored: Vec<Value> = versions
-                .into_iter()
-                .flatten()
-                .filter(|version| version["storage"] == true)
-                .map(|version| version["name"].clone())
-                .collect();
-            object["status"] = json!({
-                "acceptedNames": {"kind": "", "plural": ""},
-                "storedVersions": stored,
-            });
+            let stored =
+                versions.into_iter().flatten().filter(|version| version["storage"] == true);
+            let stored: Vec<Value> = stored.map(|version| version["name"].clone()).collect();
+            object["status"]["storedVersions"] = Value::Array(stored);
         }
-        _ if kind.status && kind.custom.is_none() => default(object, "status", json!({})),
         _ => {}
     }
+}
+
+fn first_status(kind: &str) -> Value {
+    match kind {
+        "Namespace" => json!({"phase": "Active"}),
+        "Pod" => json!({"phase": "Pending", "qosClass": "BestEffort"}),
+        "PersistentVolumeClaim" | "PersistentVolume" => json!({"phase": "Pending"}),
+        "Service" | "Ingress" => json!({"loadBalancer": {}}),
+        "StatefulSet" => json!({"replicas": 0, "availableReplicas": 0}),
+        "ReplicaSet" | "ReplicationController" => json!({"replicas": 0}),
+        "DaemonSet" => json!({
+            "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0,
+            "numberReady": 0,
+        }),
+        "PodDisruptionBudget" => json!({
+            "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0,
+        }),
+        "HorizontalPodAutoscaler" => json!({"desiredReplicas": 0, "currentMetrics": null}),
+        "CustomResourceDefinition" => {
+            json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}})
+        }
+        _ => json!({}),
+    }
+}
+
+fn protect(object: &mut Value, finalizer: &str) {
+    match object["metadata"]["finalizers"].as_array_mut() {
+        Some(list) if list.iter().any(|name| name == finalizer) => {}
+        Some(list) => list.push(json!(finalizer)),
+        None => object["metadata"]["finalizers"] = json!([finalizer]),
+    }
+}
+
+/// A job finds its pods by its own uid.
+fn select_by_uid(object: &mut Value) {
+    let (uid, name) = (object["metadata"]["uid"].clone(), object["metadata"]["name"].clone());
+    let labels = json!({"batch.kubernetes.io/controller-uid": uid});
+    object["spec"]["selector"] = json!({"matchLabels": labels});
+    let labels = &mut object["spec"]["template"]["metadata"]["labels"];
+    labels["batch.kubernetes.io/controller-uid"] = uid.clone();
+    labels["batch.kubernetes.io/job-name"] = name.clone();
+    labels["controller-uid"] = uid;
+    labels["job-name"] = name;
 }
 
 /// What the server carries over when an update leaves it out.
@@ -274,8 +319,6 @@ pub(crate) fn on_update(kind: &Kind, live: &Value, object: &mut Value) {
         "Service" if kind.group.is_empty() => service::carry(live, object),
         "Namespace" if kind.group.is_empty() => {
             object["spec"] = live["spec"].clone();
-            let name = object["metadata"]["name"].clone();
-            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
         }
         "Job" if kind.group == "batch" && object["spec"]["selector"].is_null() => {
             object["spec"]["selector"] = live["spec"]["selector"].clone();

@@ -32,6 +32,24 @@ pub(super) fn spec(spec: &mut Value) {
     }
 }
 
+/// What admission adds to a pod; nobody owns it.
+pub(super) fn admitted(spec: &mut Value) {
+    default(spec, "serviceAccountName", json!("default"));
+    default(spec, "serviceAccount", json!("default"));
+    default(spec, "priority", json!(0));
+    default(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
+    let until = |key: &str| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
+    let always = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
+    default(spec, "tolerations", json!([]));
+    if let Some(list) = spec["tolerations"].as_array_mut() {
+        for key in always {
+            if !list.iter().any(|toleration| toleration["key"] == key) {
+                list.push(until(key));
+            }
+        }
+    }
+}
+
 fn container(container: &mut Value) {
     let image = container["image"].as_str().unwrap_or_default();
     let name = image.rsplit('/').next().unwrap_or_default();

@@ -29,7 +29,6 @@ pub(super) fn fill(spec: &mut Value) {
 
 /// Gives addresses and node ports to a new service.
 pub(super) fn allocate(state: &mut State, object: &mut Value) {
-    object["status"] = json!({"loadBalancer": {}});
     let others = state.all("", "Service");
     let spec = &mut object["spec"];
     if spec["type"] == "ExternalName" {
@@ -72,6 +71,10 @@ pub(super) fn carry(live: &Value, object: &mut Value) {
         if object["spec"][field].is_null() && !value.is_null() {
             object["spec"][field] = value;
         }
+    }
+    let (ip, ips) = (object["spec"]["clusterIP"].clone(), &object["spec"]["clusterIPs"]);
+    if ip != live["spec"]["clusterIP"] && *ips == live["spec"]["clusterIPs"] {
+        object["spec"]["clusterIPs"] = json!([ip]);
     }
     let before = live["spec"]["ports"].as_array().cloned().unwrap_or_default();
     if object["spec"]["type"] == "NodePort" || object["spec"]["type"] == "LoadBalancer" {

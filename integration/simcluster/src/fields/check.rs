@@ -20,36 +20,51 @@ fn walk(value: &Value, schema: &Type, path: &mut Vec<Step>, found: &mut Found) {
     }
     let mut expect = |fits: bool, wanted: &str| {
         if !fits {
-            let shown = match value {
-                Value::Object(_) => "map".to_owned(),
-                Value::Array(_) => "list".to_owned(),
-                Value::String(_) => "string".to_owned(),
-                Value::Bool(_) => "boolean".to_owned(),
-                Value::Null | Value::Number(_) => value.to_string(),
-            };
-            found.push((show(path), format!("expected {wanted}, got {shown}")));
+            found.push((show(path), format!("expected {wanted}")));
         }
         fits
     };
     match schema.inside() {
         Inside::Free => {}
-        Inside::Text => _ = expect(value.is_string(), "string"),
-        Inside::Number => _ = expect(value.is_number(), "numeric (int or float)"),
-        Inside::Bool => _ = expect(value.is_boolean(), "boolean"),
+        Inside::Text => {
+            expect(value.is_string(), &format!("string, got &value{{Value:{value}}}"));
+        }
+        Inside::Number => {
+            expect(value.is_number(), &format!("numeric (int or float), got {}", go_type(value)));
+        }
+        Inside::Bool => {
+            expect(value.is_boolean(), &format!("boolean, got &{{{value}}}"));
+        }
         Inside::Quantity | Inside::Scalar => {
-            _ = expect(!value.is_object() && !value.is_array(), "scalar");
+            expect(
+                !value.is_object() && !value.is_array(),
+                &format!("any scalar, got &{{{value}}}"),
+            );
         }
         Inside::List { of, merge } => {
-            if expect(value.is_array(), "list") {
+            if expect(value.is_array(), &format!("list, got &{{{value}}}")) {
                 let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
                 list(items, of, merge, path, found);
             }
         }
         Inside::Map { fields, others } => {
-            if expect(value.is_object(), "map") {
+            if expect(value.is_object(), &format!("map, got &{{{value}}}")) {
                 map(value, fields, others, path, found);
             }
         }
+    }
+}
+
+/// What the server's language calls the type of a value.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
     }
 }
 
@@ -78,13 +93,15 @@ fn list(items: &[Value], of: &Type, merge: &Merge, path: &mut Vec<Step>, found: 
             (Merge::Atomic, _) => Step::Index(index),
             (_, Some(step)) => step,
             (Merge::Keys(keys), None) => {
-                let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+                let names: Vec<String> =
+                    keys.iter().map(|key| format!("\"{}\"", key.name)).collect();
                 let text = format!(
-                    "element {index}: associative list with keys has an element that omits all \
-                     key fields {names:?} (and doesn't have default values for any key fields)"
+                    "element {index}: associative list with keys has an element that omits all key \
+                     fields [{}] (and doesn't have default values for any key fields)",
+                    names.join(" ")
                 );
                 found.push((show(path), text));
-                continue;
+                return;
             }
             (Merge::Set, None) => continue,
         };

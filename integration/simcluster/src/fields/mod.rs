@@ -13,17 +13,17 @@ use crate::schema::{Merge, Shape, Type};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// The step that names a list's item; `None` when a key is missing.
+/// The step that names a list's item; `None` when it has none of the keys.
 fn step_of(item: &Value, merge: &Merge) -> Option<Step> {
     match merge {
         Merge::Keys(keys) => {
             let mut found = BTreeMap::new();
             for key in keys.iter() {
-                let value = item.get(&key.name).filter(|value| !value.is_null());
-                let value = value.or(key.default.as_ref())?;
-                found.insert(key.name.clone(), value.to_string());
+                if let Some(value) = item.get(&key.name).or(key.default.as_ref()) {
+                    found.insert(key.name.clone(), value.to_string());
+                }
             }
-            Some(Step::Key(found))
+            (!found.is_empty()).then_some(Step::Key(found))
         }
         Merge::Set => Some(Step::Item(item.to_string())),
         Merge::Atomic => None,

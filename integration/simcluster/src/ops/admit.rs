@@ -1,6 +1,13 @@
 //! What a new object goes through before it is stored.
 
-use crate::{defaults, kinds::Kind, schema::fill_defaults, state::State, status::Status, validate};
+use crate::{
+    defaults,
+    kinds::Kind,
+    schema::{drop_forbidden_nulls, fill_defaults},
+    state::State,
+    status::Status,
+    validate,
+};
 use serde_json::{Value, json};
 
 /// The body must be an object of the kind that the path names.
@@ -13,18 +20,32 @@ pub(super) fn check_body(kind: &Kind, object: &Value) -> Result<(), Status> {
         return Err(Status::bad_request("Object 'Kind' is missing in the request body"));
     }
     if *name != json!(kind.kind) || *api_version != json!(kind.api_version()) {
+        let version = api_version.as_str().unwrap_or_default();
+        let slash = if version.contains('/') { "" } else { "/" };
         return Err(Status::bad_request(format!(
-            "the object provided ({}, Kind={}) does not match the path ({}, Kind={})",
-            api_version.as_str().unwrap_or_default(),
+            "invalid object type: {slash}{version}, Kind={}",
             name.as_str().unwrap_or_default(),
-            kind.api_version(),
-            kind.kind
         )));
     }
     Ok(())
 }
 
-/// Checks the namespace, fills in what the server decides, validates, and refuses a second one.
+/// Fills in what a body leaves out, before it is known who owns what.
+pub(super) fn complete(kind: &Kind, object: &mut Value) {
+    if !object["metadata"].is_object() {
+        object["metadata"] = json!({});
+    }
+    match &kind.custom {
+        Some(schema) => {
+            defaults::drop_nulls(&mut object["metadata"]);
+            drop_forbidden_nulls(object, schema);
+            fill_defaults(object, schema);
+        }
+        None => defaults::fill(kind, object),
+    }
+}
+
+/// Checks the namespace, adds what the server decides, validates, and refuses a second one.
 pub(super) fn admit_create(
     state: &mut State,
     kind: &Kind,
@@ -32,19 +53,19 @@ pub(super) fn admit_create(
     mut object: Value,
 ) -> Result<Value, Status> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    if !object["metadata"].is_object() {
-        object["metadata"] = json!({});
-    }
     place_in(kind, namespace, &mut object)?;
     admission(state, kind, namespace, &name)?;
     let (uid, now) = (state.uid(), state.clock.stamp());
     if let Some(metadata) = object["metadata"].as_object_mut() {
-        for field in
-            ["resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"]
-        {
+        for field in [
+            "resourceVersion",
+            "selfLink",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+        ] {
             metadata.shift_remove(field);
         }
-        metadata.shift_remove("generation");
         metadata.insert("uid".to_owned(), json!(uid));
         metadata.insert("creationTimestamp".to_owned(), json!(now));
         if kind.counts {
@@ -54,13 +75,8 @@ pub(super) fn admit_create(
     if kind.status && !kind.is("", "Node") {
         object.as_object_mut().and_then(|map| map.shift_remove("status"));
     }
-    defaults::drop_nulls(&mut object);
-    if let Some(schema) = &kind.custom {
-        fill_defaults(&mut object, schema);
-    }
-    defaults::fill(kind, &mut object);
     defaults::on_create(state, kind, &mut object);
-    validate::object(kind, &object)?;
+    validate::create(kind, &object)?;
     let place = crate::state::place_of(kind, &object);
     if state.get(kind, &place).is_some() {
         return Err(Status::already_exists(kind, &name));

@@ -12,6 +12,19 @@ use std::sync::Arc;
 /// The manager's name under which the garbage collector writes.
 const COLLECTOR: &str = "kube-controller-manager";
 
+/// Kinds whose last state is the answer to a DELETE.
+const SHOWN: [&str; 6] = [
+    "Pod",
+    "Service",
+    "ServiceAccount",
+    "ResourceQuota",
+    "PersistentVolumeClaim",
+    "PersistentVolume",
+];
+
+/// With this finalizer a definition waits for its instances to go.
+pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
 /// What becomes of the objects that this one owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Propagation {
@@ -30,7 +43,7 @@ pub(crate) struct DeleteOptions {
 }
 
 impl DeleteOptions {
-    /// From a DELETE's body.
+    /// From a DELETE's body; the query's values are laid over it by the caller.
     pub(crate) fn of_body(body: &Value) -> Result<DeleteOptions, Status> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let mut options = DeleteOptions {
@@ -56,7 +69,7 @@ impl DeleteOptions {
             Some(other) => {
                 let allowed = ["Foreground", "Background", "Orphan", "nil"];
                 let cause = Cause::unsupported("propagationPolicy", &json!(other), &allowed);
-                return Err(Status::invalid_options("DeleteOptions", &cause));
+                return Err(Status::options("DeleteOptions", &cause));
             }
         };
         Ok(())
@@ -67,7 +80,8 @@ impl DeleteOptions {
 #[derive(Clone, Debug)]
 pub(crate) struct Deleted {
     pub(crate) object: Arc<Value>,
-    /// Is it gone, or only on its way?
+    /// Is the answer a success without the object? Otherwise the object is on its way, or its kind
+    /// is one that is always shown.
     pub(crate) gone: bool,
 }
 
@@ -88,17 +102,20 @@ pub(crate) fn delete(
     }
     let mut object = live.clone();
     finalizers(kind, &mut object, options.propagation);
+    if kind.is("apiextensions.k8s.io", "CustomResourceDefinition") {
+        end_definition(state, &mut object);
+    }
     let held = object["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
     let lingers = kind.is("", "Namespace") && object["spec"]["finalizers"][0].is_string();
     let grace = grace_of(kind, &object, options);
+    // Namespaces and definitions have a deletion of their own, with neither grace nor generation.
+    let by_itself = lingers || kind.is("apiextensions.k8s.io", "CustomResourceDefinition");
     if live["metadata"]["deletionTimestamp"].is_null() {
         object["metadata"]["deletionTimestamp"] = json!(deadline(state, grace));
-        // A namespace is deleted without grace, and neither it nor a definition counts its deletion.
-        if !kind.is("", "Namespace") {
+        if !by_itself {
             object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
         }
-        let counts = kind.counts && kind.kind != "CustomResourceDefinition";
-        if counts && (held || lingers || grace > 0) {
+        if kind.counts && !by_itself && (held || grace > 0) {
             let generation = object["metadata"]["generation"].as_u64().unwrap_or(0);
             object["metadata"]["generation"] = json!(generation + 1);
         }
@@ -108,14 +125,37 @@ pub(crate) fn delete(
     if lingers {
         object["status"]["phase"] = json!("Terminating");
     }
-    let waits =
-        held || lingers || object["metadata"]["deletionGracePeriodSeconds"].as_u64() > Some(0);
-    let done = |object| Ok(Deleted { object, gone: !waits });
+    let left = object["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(0);
+    let waits = held || lingers || left > 0;
+    let shows = kind.group.is_empty() && SHOWN.contains(&&*kind.kind);
+    let done = |object| Ok(Deleted { object, gone: !waits && !shows });
     match (options.dry_run, waits) {
         (true, _) => done(Arc::new(object)),
         (false, true) if object == live => done(Arc::new(live)),
         (false, true) => done(state.put(kind, object)),
-        (false, false) => done(state.take(kind, place, &live)),
+        (false, false) => {
+            // Only a pod is marked before it goes.
+            let last = if kind.is("", "Pod") { object } else { live };
+            state.take(kind, place, &last);
+            done(Arc::new(last))
+        }
+    }
+}
+
+fn end_definition(state: &State, object: &mut Value) {
+    if object["metadata"]["deletionTimestamp"].is_string() {
+        return;
+    }
+    object["metadata"]["finalizers"] = json!([CLEANUP]);
+    let condition = json!({
+        "type": "Terminating", "status": "True", "lastTransitionTime": state.clock.stamp(),
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will \
+                    begin soon",
+    });
+    match object["status"]["conditions"].as_array_mut() {
+        Some(list) => list.push(condition),
+        None => object["status"]["conditions"] = json!([condition]),
     }
 }
 

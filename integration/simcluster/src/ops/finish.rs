@@ -1,12 +1,11 @@
 //! The common end of every change: what may change, what the server adds, and is it a change at all.
 
-use super::{Done, Write};
+use super::{Done, Write, admit::complete};
 use crate::{
     defaults::{self, drop_nulls},
     fields,
     kinds::Kind,
     managed,
-    schema::fill_defaults,
     state::{Place, State},
     status::{Cause, Status},
     validate,
@@ -31,24 +30,20 @@ pub(super) fn finish(
     write: &Write,
 ) -> Result<Done, Status> {
     let Change { live, mut new, applied, warnings } = change;
-    drop_nulls(&mut new);
+    complete(kind, &mut new);
     keep_what_is_not_theirs(kind, &live, &mut new, &write.subresource);
     check_metadata(kind, &live, &new, place)?;
     keep_identity(&live, &mut new);
-    if let Some(schema) = &kind.custom {
-        fill_defaults(&mut new, schema);
-    }
-    defaults::fill(kind, &mut new);
-    defaults::on_update(kind, &live, &mut new);
-    if write.subresource != "status" {
-        validate::transition(kind, &live, &new)?;
-    }
-    count(kind, &live, &mut new);
     if !applied {
         let (now, api_version) = (state.clock.stamp(), kind.api_version());
         let writer = write.writer(kind, &api_version, &now);
         managed::record(&live, &mut new, &writer, &kind.schema);
     }
+    defaults::on_update(kind, &live, &mut new);
+    if write.subresource != "status" {
+        validate::change(kind, &live, &new)?;
+    }
+    count(kind, &live, &mut new);
     let unchanged = fields::same(&managed::timeless(&live), &managed::timeless(&new));
     if unchanged {
         return Ok(Done { object: Arc::new(live), created: false, warnings });
@@ -56,12 +51,11 @@ pub(super) fn finish(
     if write.dry_run {
         return Ok(Done { object: Arc::new(new), created: false, warnings });
     }
-    let object = match is_released(&new) {
-        true => {
-            state.take(kind, place, &new);
-            Arc::new(new)
-        }
-        false => state.put(kind, new),
+    let object = if is_released(&new) {
+        state.take(kind, place, &new);
+        Arc::new(new)
+    } else {
+        state.put(kind, new)
     };
     Ok(Done { object, created: false, warnings })
 }
@@ -83,15 +77,19 @@ fn keep_what_is_not_theirs(kind: &Kind, live: &Value, new: &mut Value, subresour
             kept["status"] = new["status"].clone();
             kept["metadata"]["managedFields"] = new["metadata"]["managedFields"].clone();
             if kind.custom.is_none() {
-                let annotations = new["metadata"]["annotations"].clone();
-                kept["metadata"]["annotations"] = annotations;
+                for field in ["annotations", "finalizers"] {
+                    kept["metadata"][field] = new["metadata"][field].clone();
+                }
             }
-            drop_nulls(&mut kept);
+            drop_nulls(&mut kept["metadata"]);
+            if kept["status"].is_null() {
+                kept.as_object_mut().and_then(|kept| kept.shift_remove("status"));
+            }
             *new = kept;
         }
         _ if kind.status => match live.get("status") {
             Some(status) => new["status"] = status.clone(),
-            None => _ = new.as_object_mut().and_then(|map| map.shift_remove("status")),
+            None => drop(new.as_object_mut().and_then(|map| map.shift_remove("status"))),
         },
         _ => {}
     }

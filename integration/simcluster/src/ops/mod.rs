@@ -7,7 +7,7 @@ mod delete;
 mod finish;
 mod scale;
 
-pub(crate) use delete::{DeleteOptions, Propagation, delete, drop_finalizer, release};
+pub(crate) use delete::{CLEANUP, DeleteOptions, Propagation, delete, drop_finalizer, release};
 pub(crate) use scale::{of_object as scale_of, onto_object as with_scale};
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     status::{Cause, Status},
     validate::{self, Validation},
 };
-use admit::{admit_create, check_body};
+use admit::{admit_create, check_body, complete};
 use finish::{Change, finish};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -89,16 +89,20 @@ pub(crate) fn create(
 ) -> Result<Done, Status> {
     check_body(kind, &object)?;
     let warnings = validate::unknown_fields(kind, &mut object, write.validation)?;
+    if object["metadata"].get("resourceVersion").is_some_and(|version| *version != "") {
+        return Err(Status::plain("resourceVersion should not be set on objects to be created"));
+    }
     if object["metadata"]["name"].is_null()
         && let Some(prefix) = object["metadata"]["generateName"].as_str()
     {
         let name = format!("{prefix}{}", state.suffix(5));
         object["metadata"]["name"] = json!(name);
     }
-    let mut object = admit_create(state, kind, namespace, object)?;
+    complete(kind, &mut object);
     let (now, api_version) = (state.clock.stamp(), kind.api_version());
-    let empty = json!({"metadata": {}});
-    managed::record(&empty, &mut object, &write.writer(kind, &api_version, &now), &kind.schema);
+    let writer = write.writer(kind, &api_version, &now);
+    managed::record(&managed::nothing(kind), &mut object, &writer, &kind.schema);
+    let object = admit_create(state, kind, namespace, object)?;
     let object = match write.dry_run {
         true => Arc::new(object),
         false => state.put(kind, object),
@@ -120,12 +124,11 @@ pub(crate) fn update(
     if kind.custom.is_some()
         && object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty)
     {
-        let cause = Cause::invalid(
-            "metadata.resourceVersion",
-            &json!(0),
-            "must be specified for an update",
-        );
-        return Err(Status::invalid(kind, &place.1, &[cause]));
+        let text = "must be specified for an update";
+        let cause = Cause::invalid("metadata.resourceVersion", &json!(0), text);
+        // Here alone the server names the kind by its resource.
+        let kind = Kind { kind: kind.plural.clone(), ..kind.clone() };
+        return Err(Status::invalid(&kind, &place.1, &[cause]));
     }
     same_identity(kind, &live, &object, place)?;
     let change = Change { live, new: object, applied: false, warnings };
@@ -158,13 +161,13 @@ pub(crate) fn apply(
     write: &Write,
 ) -> Result<Done, Status> {
     check_manager(write)?;
-    check_type(kind, &config)?;
     check_body(kind, &config)?;
     if config["metadata"].get("managedFields").is_some_and(|value| !value.is_null()) {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
+    typed(kind, &config)?;
+    same_place(kind, &config, place)?;
     let found = state.get(kind, place).map(|object| in_version(&object, kind));
-    let namespace = config["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
     let metadata = config["metadata"].as_object_mut();
     if let Some(metadata) = metadata {
         metadata.entry("name").or_insert_with(|| json!(place.1));
@@ -172,9 +175,6 @@ pub(crate) fn apply(
             metadata.entry("namespace").or_insert_with(|| json!(place.0));
         }
     }
-    same_name(&config, place)?;
-    typed(kind, &config, &namespace, place)?;
-    base64(kind, &config, &namespace, place)?;
     let (now, api_version) = (state.clock.stamp(), kind.api_version());
     let writer = write.writer(kind, &api_version, &now);
     let Some(live) = found else {
@@ -182,6 +182,7 @@ pub(crate) fn apply(
     };
     same_identity(kind, &live, &config, place)?;
     let new = managed::apply(&live, &config, &writer, &kind.schema, write.force)?;
+    decodable(kind, &new)?;
     let change = Change { live, new, applied: true, warnings: Vec::new() };
     finish(state, kind, place, change, write)
 }
@@ -205,10 +206,10 @@ fn apply_new(
     let (now, api_version) = (state.clock.stamp(), kind.api_version());
     let writer = write.writer(kind, &api_version, &now);
     let empty = json!({"metadata": {}});
-    let merged = managed::apply(&empty, config, &writer, &kind.schema, write.force)?;
-    let entries = merged["metadata"]["managedFields"].clone();
-    let mut object = admit_create(state, kind, &place.0, merged)?;
-    object["metadata"]["managedFields"] = entries;
+    let mut merged = managed::apply(&empty, config, &writer, &kind.schema, write.force)?;
+    decodable(kind, &merged)?;
+    complete(kind, &mut merged);
+    let object = admit_create(state, kind, &place.0, merged)?;
     let object = match write.dry_run {
         true => Arc::new(object),
         false => state.put(kind, object),
@@ -217,7 +218,7 @@ fn apply_new(
 }
 
 fn check_manager(write: &Write) -> Result<(), Status> {
-    let refuse = |cause| Err(Status::invalid_options("PatchOptions", &cause));
+    let refuse = |cause: Cause| Err(Status::options("PatchOptions", &cause));
     if write.manager.is_empty() {
         return refuse(Cause::required("fieldManager", "is required for apply patch"));
     }
@@ -227,8 +228,36 @@ fn check_manager(write: &Write) -> Result<(), Status> {
     Ok(())
 }
 
-/// A body that does not fit its type is a plain 500 on apply, as on a real server. The text names the namespace only if the body does.
-fn typed(kind: &Kind, config: &Value, namespace: &str, place: &Place) -> Result<(), Status> {
+/// Bytes are base64; on apply a text that is not is a plain 500, as on a real server.
+fn decodable(kind: &Kind, object: &Value) -> Result<(), Status> {
+    let field = match kind.kind.as_str() {
+        "Secret" if kind.group.is_empty() => "data",
+        "ConfigMap" if kind.group.is_empty() => "binaryData",
+        _ => return Ok(()),
+    };
+    let texts = object[field].as_object().into_iter().flat_map(|map| map.values());
+    let Some(at) = texts.filter_map(Value::as_str).find_map(wrong_base64) else { return Ok(()) };
+    let of = format!("/v1, Kind={}", kind.kind);
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    Err(Status::plain(format!(
+        "failed to convert new object (/{name}; {of}) to proper version: unable to convert \
+         unstructured object to {of}: error decoding from json: illegal base64 data at input byte {at}"
+    )))
+}
+
+/// Where a text stops being base64.
+fn wrong_base64(text: &str) -> Option<usize> {
+    use base64::{DecodeError, Engine, engine::general_purpose::STANDARD};
+    match STANDARD.decode(text).err()? {
+        DecodeError::InvalidByte(at, _)
+        | DecodeError::InvalidLastSymbol(at, _)
+        | DecodeError::InvalidLength(at) => Some(at),
+        DecodeError::InvalidPadding => Some(text.len()),
+    }
+}
+
+/// A body that does not fit its type is a plain 500 on apply, as on a real server.
+fn typed(kind: &Kind, config: &Value) -> Result<(), Status> {
     let found = fields::check(config, &kind.schema);
     let list = match found.as_slice() {
         [] => return Ok(()),
@@ -239,33 +268,26 @@ fn typed(kind: &Kind, config: &Value, namespace: &str, place: &Place) -> Result<
             format!("errors:{}", lines.concat())
         }
     };
+    let metadata = &config["metadata"];
     Err(Status::plain(format!(
-        "failed to create typed patch object ({namespace}/{}; {}/{}, Kind={}): {list}",
-        place.1, kind.group, kind.version, kind.kind
+        "failed to create typed patch object ({}/{}; {}/{}, Kind={}): {list}",
+        metadata["namespace"].as_str().unwrap_or_default(),
+        metadata["name"].as_str().unwrap_or_default(),
+        kind.group,
+        kind.version,
+        kind.kind
     )))
 }
 
-/// The name, namespace, uid and version in a body must be those of the object.
-fn same_identity(kind: &Kind, live: &Value, new: &Value, place: &Place) -> Result<(), Status> {
-    same_name(new, place)?;
-    let metadata = &new["metadata"];
-    let text = |name: &str| metadata[name].as_str().filter(|text| !text.is_empty());
-    if let Some(namespace) = text("namespace").filter(|ns| kind.namespaced && *ns != place.0) {
-        return Err(Status::bad_request(format!(
-            "the namespace of the object ({namespace}) does not match the namespace on the URL ({})",
-            place.0
-        )));
+/// The name and the namespace in a body, if any, must be those of the path.
+fn same_place(kind: &Kind, new: &Value, place: &Place) -> Result<(), Status> {
+    let text = |name: &str| new["metadata"][name].as_str().filter(|text| !text.is_empty());
+    if text("namespace").is_some_and(|namespace| kind.namespaced && namespace != place.0) {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
-    let version = text("resourceVersion");
-    if version.is_some_and(|version| live["metadata"]["resourceVersion"] != version) {
-        return Err(Status::stale(kind, &place.1));
-    }
-    Ok(())
-}
-
-fn same_name(object: &Value, place: &Place) -> Result<(), Status> {
-    let name = object["metadata"]["name"].as_str().filter(|name| !name.is_empty());
-    match name.filter(|name| *name != place.1) {
+    match text("name").filter(|name| *name != place.1) {
         None => Ok(()),
         Some(name) => Err(Status::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({})",
@@ -274,43 +296,12 @@ fn same_name(object: &Value, place: &Place) -> Result<(), Status> {
     }
 }
 
-/// An apply is refused by its type before anything else about it is looked at.
-fn check_type(kind: &Kind, config: &Value) -> Result<(), Status> {
-    let text = |name: &str| config[name].as_str().filter(|text| !text.is_empty());
-    match (text("apiVersion"), text("kind")) {
-        (Some(version), Some(name)) if version != kind.api_version() || name != kind.kind => {
-            let version = if version.contains('/') { version } else { &format!("/{version}") };
-            Err(Status::bad_request(format!("invalid object type: {version}, Kind={name}")))
-        }
-        _ => Ok(()),
+/// Also the version in a body, if any, must be the one that is stored.
+fn same_identity(kind: &Kind, live: &Value, new: &Value, place: &Place) -> Result<(), Status> {
+    same_place(kind, new, place)?;
+    let version = new["metadata"]["resourceVersion"].as_str().filter(|text| !text.is_empty());
+    if version.is_some_and(|version| live["metadata"]["resourceVersion"] != version) {
+        return Err(Status::stale(kind, &place.1));
     }
-}
-
-/// An apply of bytes that are none fails where the server turns its body into a typed object.
-fn base64(kind: &Kind, config: &Value, namespace: &str, place: &Place) -> Result<(), Status> {
-    let field = match kind.kind.as_str() {
-        "Secret" if kind.group.is_empty() => "data",
-        "ConfigMap" if kind.group.is_empty() => "binaryData",
-        _ => return Ok(()),
-    };
-    let texts = config[field].as_object().into_iter().flatten();
-    let wrong = texts.filter_map(|(_, value)| value.as_str()).find_map(wrong_base64);
-    let Some(at) = wrong else { return Ok(()) };
-    let of = format!("{}/{}, Kind={}", kind.group, kind.version, kind.kind);
-    Err(Status::plain(format!(
-        "failed to convert new object ({namespace}/{}; {of}) to proper version: unable to convert \
-         unstructured object to {of}: error decoding from json: illegal base64 data at input byte {at}",
-        place.1
-    )))
-}
-
-/// Where a text stops being base64.
-fn wrong_base64(text: &str) -> Option<usize> {
-    use base64::{DecodeError, Engine, engine::general_purpose::STANDARD};
-    match STANDARD.decode(text) {
-        Ok(_) => None,
-        Err(DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _)) => Some(at),
-        Err(DecodeError::InvalidLength(at)) => Some(at),
-        Err(DecodeError::InvalidPadding) => Some(text.len()),
-    }
+    Ok(())
 }

@@ -16,18 +16,20 @@ pub(crate) fn of_object(kind: &Kind, object: &Value) -> Value {
             "resourceVersion": metadata["resourceVersion"],
             "creationTimestamp": metadata["creationTimestamp"],
         },
-        "spec": {"replicas": object["spec"]["replicas"].as_i64().unwrap_or(0)},
+        "spec": {},
         "status": {"replicas": object["status"]["replicas"].as_i64().unwrap_or(0)},
     });
+    // Left out when it is zero, as the server leaves it out.
+    let replicas = object["spec"]["replicas"].as_i64().unwrap_or(0);
+    if replicas != 0 {
+        scale["spec"]["replicas"] = json!(replicas);
+    }
     if let Some(labels) = object["spec"]["selector"]["matchLabels"].as_object() {
         let pairs: Vec<String> = labels
             .iter()
             .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()))
             .collect();
         scale["status"]["selector"] = json!(pairs.join(","));
-    }
-    if scale["spec"]["replicas"] == 0 {
-        scale["spec"] = json!({});
     }
     if !kind.namespaced {
         scale["metadata"].as_object_mut().and_then(|map| map.shift_remove("namespace"));

@@ -3,12 +3,10 @@
 use crate::status::Status;
 use serde_json::{Value, json};
 
-/// The server keeps to itself what was wrong.
+/// The server says no more than this, whatever was wrong.
 fn refuse() -> Status {
     let text = "the server rejected our request due to an error in our request";
-    let mut status = Status::new(422, "Invalid", text);
-    status.details = Some(json!({}));
-    status
+    Status { details: Some(json!({})), ..Status::new(422, "Invalid", text) }
 }
 
 /// Applies the operations in order; any failure fails the whole patch.
@@ -22,7 +20,9 @@ pub(crate) fn json_patch(target: &Value, patch: &Value) -> Result<Value, Status>
         let value = operation.get("value").cloned().unwrap_or(Value::Null);
         match operation["op"].as_str().unwrap_or_default() {
             "add" => add(&mut out, path, value)?,
-            "remove" => _ = remove(&mut out, path)?,
+            "remove" => {
+                remove(&mut out, path)?;
+            }
             "replace" => {
                 let spot = out.pointer_mut(path).ok_or_else(refuse)?;
                 *spot = value;
@@ -92,6 +92,7 @@ fn remove(out: &mut Value, path: &str) -> Result<Value, Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn each_operation_does_what_the_rfc_says() {

@@ -73,7 +73,7 @@ fn keyed(mut items: Vec<Value>, changes: &[Value], key: &str, of: &Type) -> Valu
     for change in changes {
         let place = items.iter().position(|item| item[key] == change[key]);
         match (place, change["$patch"] == "delete") {
-            (Some(index), true) => _ = items.remove(index),
+            (Some(index), true) => drop(items.remove(index)),
             (None, true) => {}
             (Some(index), false) => items[index] = strategic(&items[index], change, of),
             (None, false) => items.push(strategic(&Value::Null, change, of)),

@@ -70,6 +70,30 @@ fn list(schema: &Value) -> Type {
     Type::List { of: Arc::new(any(items)), merge }
 }
 
+/// Drops nulls from declared fields that may not be null; elsewhere a null is a value.
+pub(crate) fn drop_forbidden_nulls(value: &mut Value, schema: &Value) {
+    match value {
+        Value::Object(map) => {
+            let declared = &schema["properties"];
+            map.retain(|name, value| {
+                let forbidden = declared[name].is_object() && declared[name]["nullable"] != true;
+                !value.is_null() || (!forbidden && name != "metadata" && name != "status")
+            });
+            for (name, value) in map {
+                let below = match &declared[name] {
+                    Value::Null => &schema["additionalProperties"],
+                    below => below,
+                };
+                drop_forbidden_nulls(value, below);
+            }
+        }
+        Value::Array(items) => {
+            items.iter_mut().for_each(|item| drop_forbidden_nulls(item, &schema["items"]));
+        }
+        _ => {}
+    }
+}
+
 /// Fills in the schema's defaults.
 pub(crate) fn fill_defaults(value: &mut Value, schema: &Value) {
     match value {

@@ -5,7 +5,7 @@
 
 mod custom;
 
-pub(crate) use custom::{fill_defaults, type_of};
+pub(crate) use custom::{drop_forbidden_nulls, fill_defaults, type_of};
 
 use serde_json::Value;
 use std::{
@@ -199,6 +199,14 @@ impl Type {
             Type::Quantity => Inside::Quantity,
             Type::Scalar => Inside::Scalar,
             Type::Free | Type::Named { .. } => Inside::Free,
+        }
+    }
+
+    /// What the server's language calls a structure.
+    pub(crate) fn short_name(&self) -> Option<&str> {
+        match self {
+            Type::Named { name, .. } => name.rsplit('.').next(),
+            _ => None,
         }
     }
 

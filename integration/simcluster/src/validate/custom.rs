@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// What an object breaks of its schema: types, required fields, enums, bounds.
 pub(crate) fn violations(value: &Value, schema: &Value, path: &str, found: &mut Vec<Cause>) {
     if let Some(text) = wrong_type(value, schema, path) {
-        found.push(Cause::invalid(path, &json!(type_name(value)), &text));
+        found.push(Cause::type_invalid(path, &json!(type_name(value)), &text));
         return;
     }
     if let Some(allowed) = schema["enum"].as_array()

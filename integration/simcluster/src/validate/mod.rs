@@ -6,7 +6,7 @@ mod names;
 mod transition;
 mod workload;
 
-pub(crate) use transition::transition;
+use transition::transition;
 
 use crate::{
     kinds::Kind,
@@ -37,10 +37,12 @@ pub(crate) fn unknown_fields(
     object: &mut Value,
     how: Validation,
 ) -> Result<Vec<String>, Status> {
-    let mut unknown = Vec::new();
-    let mut wrong = Vec::new();
-    prune(object, &kind.schema, "", &mut unknown, &mut wrong);
-    if let Some(first) = wrong.first() {
+    let mut found = Found::default();
+    let spot = Spot { within: &kind.kind, path: String::new(), fields: String::new() };
+    // A custom object's types are its schema's business.
+    prune(object, &kind.schema, &spot, &mut found);
+    let Found { unknown, wrong } = found;
+    if let Some(first) = wrong.first().filter(|_| kind.custom.is_none()) {
         return Err(Status::bad_request(format!(
             "{} in version \"{}\" cannot be handled as a {}: {first}",
             kind.kind, kind.version, kind.kind
@@ -55,71 +57,109 @@ pub(crate) fn unknown_fields(
         Validation::Strict if unknown.is_empty() => Ok(Vec::new()),
         Validation::Strict => {
             let list = texts(&unknown).join(", ");
-            let head = match kind.custom.is_some() {
-                true => String::new(),
-                false => format!(
-                    "{} in version \"{}\" cannot be handled as a {}: ",
-                    kind.kind, kind.version, kind.kind
-                ),
-            };
+            let head = format!(
+                "{} in version \"{}\" cannot be handled as a {}: ",
+                kind.kind, kind.version, kind.kind
+            );
             Err(Status::bad_request(format!("{head}strict decoding error: {list}")))
         }
     }
 }
 
-fn prune(
-    value: &mut Value,
-    schema: &Type,
-    path: &str,
-    unknown: &mut Vec<String>,
-    wrong: &mut Vec<String>,
-) {
+/// What `prune` finds.
+#[derive(Default)]
+struct Found {
+    unknown: Vec<String>,
+    wrong: Vec<String>,
+}
+
+/// Where `prune` is: the structure it is in, the path as error texts show it with and without the
+/// places in lists.
+struct Spot<'a> {
+    within: &'a str,
+    path: String,
+    fields: String,
+}
+
+fn prune(value: &mut Value, schema: &Type, spot: &Spot<'_>, found: &mut Found) {
     let mut expect = |fits: bool, wanted: &str| {
         if !fits {
-            wrong.push(format!("json: cannot unmarshal {value} into {path} of type {wanted}"));
+            let got = match value {
+                Value::Null | Value::Bool(_) => "bool",
+                Value::Number(_) => "number",
+                Value::String(_) => "string",
+                Value::Array(_) => "array",
+                Value::Object(_) => "object",
+            };
+            found.wrong.push(format!(
+                "json: cannot unmarshal {got} into Go struct field {}.{} of type {wanted}",
+                spot.within, spot.fields
+            ));
         }
     };
     match schema.inside() {
         _ if value.is_null() => {}
         Inside::Free | Inside::Scalar | Inside::Quantity => {}
         Inside::Text => expect(value.is_string(), "string"),
-        Inside::Number => expect(value.is_number(), "number"),
+        Inside::Number => expect(value.is_number(), "int32"),
         Inside::Bool => expect(value.is_boolean(), "bool"),
         Inside::List { of, .. } => match value {
             Value::Array(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
-                    prune(item, of, &format!("{path}[{index}]"), unknown, wrong);
+                    let path = format!("{}[{index}]", spot.path);
+                    let spot = Spot { path, fields: spot.fields.clone(), ..*spot };
+                    prune(item, of, &spot, found);
                 }
             }
-            _ => expect(false, "list"),
+            _ => expect(false, "[]string"),
         },
         Inside::Map { fields, others } => {
-            let Value::Object(map) = value else { return expect(false, "map") };
+            let Value::Object(map) = value else { return expect(false, "map[string]string") };
+            let within = schema.short_name().unwrap_or(spot.within);
+            let join = |text: &str, name: &str| match text {
+                "" => name.to_owned(),
+                text => format!("{text}.{name}"),
+            };
             map.retain(|name, value| {
-                let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                match Type::entry(fields, others, name) {
-                    Some((of, _)) => prune(value, of, &below, unknown, wrong),
-                    None => unknown.push(below),
-                }
-                Type::entry(fields, others, name).is_some()
+                let path = join(&spot.path, name);
+                let Some((of, declared)) = Type::entry(fields, others, name) else {
+                    found.unknown.push(path);
+                    return false;
+                };
+                let known = if declared { join(&spot.fields, name) } else { spot.fields.clone() };
+                prune(value, of, &Spot { within, path, fields: known }, found);
+                true
             });
         }
     }
 }
 
-/// The rules for an object as it stands.
-pub(crate) fn object(kind: &Kind, object: &Value) -> Result<(), Status> {
-    let causes = faults(kind, object);
-    match causes.is_empty() {
-        true => Ok(()),
-        false => {
+/// The rules for a new object.
+pub(crate) fn create(kind: &Kind, new: &Value) -> Result<(), Status> {
+    refuse(kind, new, &object(kind, new))
+}
+
+/// The rules for a changed object: as it stands, and against what it was.
+pub(crate) fn change(kind: &Kind, live: &Value, new: &Value) -> Result<(), Status> {
+    let (mut first, mut second) = (object(kind, new), transition(kind, live, new));
+    if kind.kind == "DaemonSet" {
+        std::mem::swap(&mut first, &mut second);
+    }
+    first.append(&mut second);
+    refuse(kind, new, &first)
+}
+
+fn refuse(kind: &Kind, object: &Value, causes: &[Cause]) -> Result<(), Status> {
+    match causes {
+        [] => Ok(()),
+        causes => {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            Err(Status::invalid(kind, name, &causes))
+            Err(Status::invalid(kind, name, causes))
         }
     }
 }
 
-fn faults(kind: &Kind, object: &Value) -> Vec<Cause> {
+fn object(kind: &Kind, object: &Value) -> Vec<Cause> {
     let mut causes = names::check(kind, object);
     metadata(object, &mut causes);
     match kind.kind.as_str() {
@@ -136,7 +176,9 @@ fn faults(kind: &Kind, object: &Value) -> Vec<Cause> {
                 causes.push(Cause::required("roleRef.name", ""));
             }
         }
-        "PriorityClass" | "StorageClass" => class(kind, object, &mut causes),
+        "StorageClass" if object["provisioner"].as_str().is_none_or(str::is_empty) => {
+            causes.push(Cause::required("provisioner", ""));
+        }
         "CustomResourceDefinition" => definition(object, &mut causes),
         _ => {}
     }
@@ -148,6 +190,19 @@ fn faults(kind: &Kind, object: &Value) -> Vec<Cause> {
 
 fn metadata(object: &Value, causes: &mut Vec<Cause>) {
     let annotations = object["metadata"]["annotations"].as_object();
+    for name in annotations.into_iter().flat_map(|map| map.keys()) {
+        if !names::is_qualified(&name.to_lowercase()) {
+            causes.push(Cause::invalid("metadata.annotations", &json!(name), names::QUALIFIED));
+        }
+    }
+    let finalizers = object["metadata"]["finalizers"].as_array();
+    for (index, name) in finalizers.into_iter().flatten().enumerate() {
+        if !names::is_finalizer(name.as_str().unwrap_or_default()) {
+            let field = format!("metadata.finalizers[{index}]");
+            let text = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(&field, name, text));
+        }
+    }
     let size: usize = annotations
         .into_iter()
         .flatten()
@@ -155,18 +210,6 @@ fn metadata(object: &Value, causes: &mut Vec<Cause>) {
         .sum();
     if size > ANNOTATIONS_LIMIT {
         causes.push(Cause::too_long("metadata.annotations", ANNOTATIONS_LIMIT));
-    }
-    let named = object["metadata"]["annotations"].as_object().into_iter().flatten();
-    for (name, _) in named.filter(|(name, _)| !names::is_qualified(name)) {
-        causes.push(Cause::invalid("metadata.annotations", &json!(name), names::QUALIFIED));
-    }
-    let finalizers = object["metadata"]["finalizers"].as_array().into_iter().flatten();
-    for (index, finalizer) in finalizers.enumerate() {
-        if !names::is_finalizer(finalizer.as_str().unwrap_or_default()) {
-            let field = format!("metadata.finalizers[{index}]");
-            let text = "name is neither a standard finalizer name nor is it fully qualified";
-            causes.push(Cause::invalid(&field, finalizer, text));
-        }
     }
     for (name, value) in object["metadata"]["labels"].as_object().into_iter().flatten() {
         let value = value.as_str().unwrap_or_default();
@@ -197,10 +240,11 @@ fn data(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
         _ => (size("data", false) + size("binaryData", true), "[]"),
     };
     for part in ["data", "binaryData"] {
-        let named = object[part].as_object().into_iter().flatten();
-        for (name, _) in named.filter(|(name, _)| !names::is_data_key(name)) {
-            let field = format!("{part}[{name}]");
-            causes.push(Cause::invalid(&field, &json!(name), names::DATA_KEY));
+        for name in object[part].as_object().into_iter().flat_map(|map| map.keys()) {
+            if !names::is_data_key(name) {
+                let field = format!("{part}[{name}]");
+                causes.push(Cause::invalid(&field, &json!(name), names::DATA_KEY));
+            }
         }
     }
     if total > DATA_LIMIT {
@@ -232,12 +276,6 @@ fn service(object: &Value, causes: &mut Vec<Cause>) {
         if ports.len() > 1 && port["name"].is_null() {
             causes.push(Cause::required(&format!("spec.ports[{index}].name"), ""));
         }
-    }
-}
-
-fn class(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
-    if kind.kind == "StorageClass" && object["provisioner"].as_str().is_none_or(str::is_empty) {
-        causes.push(Cause::required("provisioner", ""));
     }
 }
 

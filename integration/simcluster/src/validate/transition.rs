@@ -1,31 +1,17 @@
 //! What may not change once an object exists.
 
-use super::faults;
-use crate::{
-    fields::same,
-    kinds::Kind,
-    status::{Cause, Status},
-};
+use crate::{fields::same, kinds::Kind, status::Cause};
 use serde_json::{Value, json};
 
 const IMMUTABLE: &str = "field is immutable";
 
-/// Checks an object as it is to stand, and what of it may not differ from before: one list of faults.
-pub(crate) fn transition(kind: &Kind, live: &Value, new: &Value) -> Result<(), Status> {
-    let mut causes = faults(kind, new);
-    let mut changes = Vec::new();
+/// Compares an object before and after.
+pub(super) fn transition(kind: &Kind, live: &Value, new: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
     if kind.custom.is_none() {
-        check(&kind.kind, live, new, &mut changes);
+        check(&kind.kind, live, new, &mut causes);
     }
-    // Each kind has its own order.
-    match kind.kind.as_str() {
-        "DaemonSet" => causes.splice(0..0, changes).for_each(drop),
-        _ => causes.extend(changes),
-    }
-    if causes.is_empty() {
-        return Ok(());
-    }
-    Err(Status::invalid(kind, live["metadata"]["name"].as_str().unwrap_or_default(), &causes))
+    causes
 }
 
 fn fixed(path: &str, live: &Value, new: &Value, text: &str, causes: &mut Vec<Cause>) {
@@ -43,39 +29,24 @@ fn check(kind: &str, live: &Value, new: &Value, causes: &mut Vec<Cause>) {
             fixed("spec.selector", live, new, IMMUTABLE, causes);
         }
         "StatefulSet" => stateful(live, new, causes),
-        "Job" => {
-            let labels = |object: &Value| object["spec"]["template"]["metadata"].clone();
-            let template = match same(&labels(live), &labels(new)) {
-                true => "spec.template.spec",
-                false => "spec.template",
-            };
-            for path in ["spec.completions", "spec.selector", template, "spec.completionMode"] {
-                let indexed =
-                    path == "spec.completions" && new["spec"]["completionMode"] == "Indexed";
-                if !indexed {
-                    fixed(path, live, new, IMMUTABLE, causes);
-                }
-            }
-        }
+        "Job" => job(live, new, causes),
         "Service" => {
             let external = |object: &Value| object["spec"]["type"] == "ExternalName";
             if !external(live)
                 && !external(new)
                 && live["spec"]["clusterIP"] != new["spec"]["clusterIP"]
             {
-                let value = json!([new["spec"]["clusterIP"]]);
-                let text = "may not change once set";
-                causes.push(Cause::invalid("spec.clusterIPs[0]", &value, text));
+                let value = &new["spec"]["clusterIPs"];
+                causes.push(Cause::invalid("spec.clusterIPs[0]", value, "may not change once set"));
             }
         }
         "RoleBinding" | "ClusterRoleBinding" => {
-            if !same(&live["roleRef"], &new["roleRef"]) {
-                // Shown with the names that the server's own code has for them.
-                let role = &new["roleRef"];
-                let value = json!({
-                    "APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"],
-                });
-                causes.push(Cause::invalid("roleRef", &value, IMMUTABLE));
+            let (before, after) = (&live["roleRef"], &new["roleRef"]);
+            if before != after {
+                // The server prints its inner form, in which names begin with capitals.
+                let (group, kind, name) = (&after["apiGroup"], &after["kind"], &after["name"]);
+                let shown = json!({"APIGroup": group, "Kind": kind, "Name": name});
+                causes.push(Cause::invalid("roleRef", &shown, IMMUTABLE));
             }
         }
         "PersistentVolumeClaim" => claim(live, new, causes),
@@ -83,13 +54,13 @@ fn check(kind: &str, live: &Value, new: &Value, causes: &mut Vec<Cause>) {
             if live["value"] != new["value"] {
                 causes.push(Cause::forbidden("value", "may not be changed in an update."));
             }
+            fixed("preemptionPolicy", live, new, IMMUTABLE, causes);
         }
         "StorageClass" => {
-            if live["parameters"] != new["parameters"] {
-                causes.push(Cause::forbidden("parameters", "updates to parameters are forbidden."));
-            }
-            if live["provisioner"] != new["provisioner"] {
-                causes.push(Cause::invalid("provisioner", &Value::Null, IMMUTABLE));
+            for field in ["provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"] {
+                if live[field] != new[field] {
+                    causes.push(Cause::invalid(field, &Value::Null, IMMUTABLE));
+                }
             }
         }
         "Secret" => {
@@ -119,31 +90,30 @@ fn frozen(live: &Value, new: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-fn stateful(live: &Value, new: &Value, causes: &mut Vec<Cause>) {
-    const MAY_CHANGE: [&str; 8] = [
-        // May not, and is looked at by itself.
-        "serviceName",
-        "replicas",
-        "ordinals",
-        "template",
-        "updateStrategy",
-        "revisionHistoryLimit",
-        "persistentVolumeClaimRetentionPolicy",
-        "minReadySeconds",
-    ];
-    let rest = |object: &Value| {
-        let mut spec = object["spec"].clone();
-        if let Some(map) = spec.as_object_mut() {
-            MAY_CHANGE.iter().for_each(|field| _ = map.shift_remove(*field));
+fn job(live: &Value, new: &Value, causes: &mut Vec<Cause>) {
+    for path in ["spec.completions", "spec.selector", "spec.completionMode"] {
+        // Indexed jobs may grow.
+        if path != "spec.completions" || new["spec"]["completionMode"] != "Indexed" {
+            fixed(path, live, new, IMMUTABLE, causes);
         }
-        spec
+    }
+    if !same(&live["spec"]["template"], &new["spec"]["template"]) {
+        // The server prints its own form of the whole template here.
+        let text = "Invalid value: {\"Volumes\":null}: field is immutable";
+        causes.push(Cause::plain("spec.template.spec", text));
+    }
+}
+
+fn stateful(live: &Value, new: &Value, causes: &mut Vec<Cause>) {
+    for path in ["spec.serviceName", "spec.selector", "spec.podManagementPolicy"] {
+        fixed(path, live, new, IMMUTABLE, causes);
+    }
+    let claims = |object: &Value| match &object["spec"]["volumeClaimTemplates"] {
+        Value::Null => json!([]),
+        claims => claims.clone(),
     };
-    fixed("spec.serviceName", live, new, IMMUTABLE, causes);
-    if !same(&rest(live), &rest(new)) {
-        let text = "updates to statefulset spec for fields other than 'replicas', 'ordinals', \
-                    'template', 'updateStrategy', 'revisionHistoryLimit', \
-                    'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
-        causes.push(Cause::forbidden("spec", text));
+    if !same(&claims(live), &claims(new)) {
+        causes.push(Cause::invalid("spec.volumeClaimTemplates", &claims(new), IMMUTABLE));
     }
 }
 

@@ -8,15 +8,18 @@ pub(super) fn check(kind: &str, object: &Value, causes: &mut Vec<Cause>) {
     let selector = &spec["selector"];
     let labels = &spec["template"]["metadata"]["labels"];
     let empty = |value: &Value| value.as_object().is_none_or(serde_json::Map::is_empty);
+    let mismatch = |causes: &mut Vec<Cause>| {
+        let text = "`selector` does not match template `labels`";
+        causes.push(Cause::invalid("spec.template.metadata.labels", labels, text));
+    };
     if selector.is_null() {
         causes.push(Cause::required("spec.selector", ""));
+        mismatch(causes);
     } else if empty(&selector["matchLabels"]) && selector["matchExpressions"][0].is_null() {
         let text = format!("empty selector is invalid for {}", kind.to_lowercase());
         causes.push(Cause::invalid("spec.selector", &json!({}), &text));
-    }
-    if !picks(selector, labels) || selector.is_null() {
-        let text = "`selector` does not match template `labels`";
-        causes.push(Cause::invalid("spec.template.metadata.labels", labels, text));
+    } else if !picks(selector, labels) {
+        mismatch(causes);
     }
     if spec["replicas"].as_i64().is_some_and(|replicas| replicas < 0) {
         let text = "must be greater than or equal to 0";

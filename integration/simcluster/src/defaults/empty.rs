@@ -1,0 +1,30 @@
+//! Empty lists and maps are not written: to the server's types they are the same as absent ones.
+
+use crate::schema::{Inside, Type};
+use serde_json::Value;
+
+/// Drops empty lists and free maps; an empty structure, such as `emptyDir: {}`, says something.
+pub(super) fn leave_out(value: &mut Value, schema: &Type) {
+    match schema.inside() {
+        Inside::List { of, .. } => {
+            value.as_array_mut().into_iter().flatten().for_each(|item| leave_out(item, of));
+        }
+        Inside::Map { fields, others } => {
+            let Some(map) = value.as_object_mut() else { return };
+            map.retain(|name, value| {
+                let Some((of, declared)) = Type::entry(fields, others, name) else { return true };
+                leave_out(value, of);
+                !declared || !is_empty(value, of)
+            });
+        }
+        _ => {}
+    }
+}
+
+fn is_empty(value: &Value, schema: &Type) -> bool {
+    match (schema.inside(), value) {
+        (Inside::List { .. }, Value::Array(items)) => items.is_empty(),
+        (Inside::Map { others: Some(_), .. }, Value::Object(map)) => map.is_empty(),
+        _ => false,
+    }
+}
