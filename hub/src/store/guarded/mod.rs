@@ -14,10 +14,14 @@
 
 mod writer;
 mod rows;
+mod reserve;
 mod anchor;
 mod head;
 mod value;
 mod seal;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt,
@@ -59,9 +63,15 @@ impl SledStore {
     /// Opens or makes the store in `dir` and checks every row. [`Error::Locked`] when another process
     /// has it; [`Error::Corrupt`] when anything is not as it was written.
     pub fn open(dir: &Path) -> Result<SledStore, Error> {
+        SledStore::open_with_headroom(dir, rows::HEADROOM_BYTES)
+    }
+
+    /// Like [`SledStore::open`]; a write that would leave less than `headroom` bytes free on the disk is
+    /// refused before it touches the database.
+    pub fn open_with_headroom(dir: &Path, headroom: u64) -> Result<SledStore, Error> {
         fs::create_dir_all(dir).map_err(Error::Io)?;
         let lock = take_lock(dir)?;
-        let rows = RwLock::new(Rows::open(dir)?);
+        let rows = RwLock::new(Rows::open(dir, headroom)?);
         let shared = Arc::new(Shared { rows, _lock: lock });
         let (queue, writer) = writer::start(shared.clone()).map_err(Error::Io)?;
         Ok(SledStore { shared, queue: Some(queue), writer: Some(writer) })

@@ -19,13 +19,14 @@ use crate::store::{
 use super::{
     anchor::Anchor,
     head::Head,
+    reserve::Reserve,
     seal::{self, Kind, Sealed, Tag},
     value::{HEAD_KEY, List, piece_key, row_key, show, sum_name, sum_of},
 };
 
 /// Free space that a write leaves alone, in bytes: sled grows by segments of 512 KiB, moves old ones, and
-/// writes a snapshot when it is opened. It never recovers from a full disk, so it should never meet one.
-const HEADROOM_BYTES: u64 = 8 << 20;
+/// writes a snapshot when it is opened. It stops for good at a full disk, so it should never meet one.
+pub(super) const HEADROOM_BYTES: u64 = 8 << 20;
 
 /// Space that a group may take on the disk, as a multiple of its bytes: leaves are written again whole.
 const WRITE_FACTOR: u64 = 4;
@@ -46,6 +47,9 @@ pub(super) type Changes = BTreeMap<Vec<u8>, Option<(Entry, Vec<u8>)>>;
 
 pub(super) struct Rows {
     dir: PathBuf,
+    /// [`HEADROOM_BYTES`], except in a test that wants to hit the end.
+    headroom: u64,
+    reserve: Reserve,
     /// Absent after a failed write until it could be opened again.
     disk: Option<Disk>,
     index: Index,
@@ -62,11 +66,12 @@ struct Failed {
 
 impl Rows {
     /// Opens and checks everything. The caller holds the lock of `dir`.
-    pub(super) fn open(dir: &Path) -> Result<Rows, Error> {
+    pub(super) fn open(dir: &Path, headroom: u64) -> Result<Rows, Error> {
         let database = dir.join("sled");
         let fresh = !database.join("db").exists();
         let anchor = Anchor::open(&dir.join("anchor"), fresh)?;
-        let disk = Disk::open(&database)?;
+        let reserve = Reserve::new(dir);
+        let disk = open_disk(dir, &reserve)?;
         let (index, head) = survey(&disk)?;
         let head = match head {
             Some(head) => head,
@@ -75,8 +80,9 @@ impl Rows {
         };
         anchor.check(&head).map_err(|what| corrupt(database.join("db").display(), &what))?;
         check_sums(&index, &head)?;
-        let dir = dir.to_owned();
-        Ok(Rows { dir, disk: Some(disk), index, head, anchor, failed: None })
+        reserve.take();
+        let (dir, disk) = (dir.to_owned(), Some(disk));
+        Ok(Rows { dir, headroom, reserve, disk, index, head, anchor, failed: None })
     }
 
     pub(super) fn lease(&self) -> LeaseEpoch {
@@ -122,6 +128,11 @@ impl Rows {
         keys.map(row).collect()
     }
 
+    #[cfg(test)]
+    pub(super) fn disk_for_tests(&self) -> &Disk {
+        self.disk.as_ref().unwrap()
+    }
+
     fn payload(&self, key: &[u8], entry: &Entry) -> Result<(Kind, Vec<u8>), Error> {
         let raw = self.raw(key)?.ok_or_else(|| corrupt(show(key), "is missing"))?;
         let opened = seal::open(key, &raw).map_err(|what| corrupt(show(key), &what))?;
@@ -143,7 +154,10 @@ impl Rows {
     /// Writes one group. After `Ok` it is on the disk and visible; after an error nothing of it is.
     pub(super) fn write(&mut self, changes: Changes, lease: LeaseEpoch) -> Result<(), Error> {
         self.heal()?;
-        self.check_space(changes.values().flatten().map(|(_, raw)| raw.len()).sum())?;
+        self.check_space(
+            self.headroom,
+            changes.values().flatten().map(|(_, raw)| raw.len()).sum(),
+        )?;
         let mut head = Head { n: self.head.n + 1, lease: lease.0, sums: self.head.sums };
         let mut before = BTreeMap::new();
         for (key, new) in &changes {
@@ -162,6 +176,7 @@ impl Rows {
         let rows = changes.into_iter().map(|(key, new)| (key, new.map(|(_, raw)| raw))).collect();
         if let Err(error) = self.apply(rows, &head) {
             self.failed = Some(Failed { before });
+            self.reopen_to_read();
             return Err(error);
         }
         for (key, entry) in entries {
@@ -182,18 +197,21 @@ impl Rows {
         self.anchor.write(head, &tag)
     }
 
-    /// After a failed group: opens the database again and takes back what arrived of it.
+    /// After a failed group: takes back what arrived of it.
     fn heal(&mut self) -> Result<(), Error> {
         let Some(failed) = &self.failed else { return Ok(()) };
-        self.check_space(failed.before.values().flatten().map(Vec::len).sum())?;
+        self.check_space(HEADROOM_BYTES, failed.before.values().flatten().map(Vec::len).sum())?;
         let before: Vec<Change> =
             failed.before.iter().map(|(key, raw)| (key.clone(), raw.clone())).collect();
-        // sled lets go of its file only when the old handle is gone
-        self.disk = None;
-        self.disk = Some(Disk::open(&self.dir.join("sled"))?);
+        if self.disk.is_none() {
+            self.disk = Some(open_disk(&self.dir, &self.reserve)?);
+        }
         // one more than the failed group, so that the two never share a number
         let head = Head { n: self.head.n + 2, ..self.head.clone() };
-        self.apply(before, &head)?;
+        if let Err(error) = self.apply(before, &head) {
+            self.reopen_to_read();
+            return Err(error);
+        }
         let Some(disk) = &self.disk else { return Ok(()) };
         let (index, found) = survey(disk)?;
         if index != self.index || found.as_ref() != Some(&head) {
@@ -201,18 +219,42 @@ impl Rows {
         }
         self.head = head;
         self.failed = None;
+        self.reserve.take();
         tracing::info!(path = %self.dir.display(), "the store takes writes again");
         Ok(())
     }
 
-    fn check_space(&self, bytes: usize) -> Result<(), Error> {
-        let needed = HEADROOM_BYTES.saturating_add((bytes as u64).saturating_mul(WRITE_FACTOR));
+    /// After a failed write sled refuses to read what it has not in memory; a new handle reads. Where even
+    /// the reserve gives no room to open it, reads fail until there is room.
+    fn reopen_to_read(&mut self) {
+        // sled lets go of its file only when the old handle is gone
+        self.disk = None;
+        match open_disk(&self.dir, &self.reserve) {
+            Ok(disk) => self.disk = Some(disk),
+            Err(error) => tracing::warn!(%error, "the store can be neither written nor read"),
+        }
+    }
+
+    fn check_space(&self, headroom: u64, bytes: usize) -> Result<(), Error> {
+        let needed = headroom.saturating_add((bytes as u64).saturating_mul(WRITE_FACTOR));
         let free = fs4::available_space(&self.dir).map_err(Error::Io)?;
         if free >= needed {
             return Ok(());
         }
         let text = format!("{free} bytes are free, {needed} are needed; make room on the disk");
         Err(Error::Io(io::Error::new(io::ErrorKind::StorageFull, text)))
+    }
+}
+
+/// Opens the database; on a full disk with the room of the reserve.
+fn open_disk(dir: &Path, reserve: &Reserve) -> Result<Disk, Error> {
+    let database = dir.join("sled");
+    match Disk::open(&database) {
+        Err(Error::Io(_)) => {
+            reserve.give();
+            Disk::open(&database)
+        }
+        other => other,
     }
 }
 
