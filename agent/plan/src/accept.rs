@@ -54,11 +54,10 @@ pub(crate) fn accept_seeded(
     }
     let heard = Stored { hub_term, ..*stored };
     match directive {
-        Directive::Hold => Decision::NoOp(heard),
         Directive::Fence(epoch) if stored.epoch < *epoch => {
             Decision::Fenced(Stored { fence: stored.fence.max(*epoch), ..heard })
         }
-        Directive::Fence(_) => Decision::NoOp(heard),
+        Directive::Hold | Directive::Fence(_) => Decision::NoOp(heard),
         // A hub never grants epoch 0: it stands for "no grant yet".
         Directive::Grant(grant) if grant.epoch == Epoch::NONE => Decision::Stale,
         Directive::Grant(grant) if grant.epoch == stored.epoch => {

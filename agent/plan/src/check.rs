@@ -9,7 +9,7 @@ use crate::desired::Desired;
 use crate::inventory::Inventory;
 use crate::live::{Live, Sight};
 use crate::order::delete_class;
-use crate::plan::Plan;
+use crate::plan::{Plan, Policy};
 use crate::prune::{Prune, PruneTask};
 
 /// A law that a plan breaks.
@@ -36,7 +36,7 @@ pub enum Law {
     LabelProof,
     /// The tracking id names the object itself.
     IdProof,
-    /// An empty set deletes nothing.
+    /// An empty set deletes nothing, unless a person asked for that.
     EmptyIsNoOrder,
     /// What an object needs comes in an earlier step.
     DependenciesFirst,
@@ -51,12 +51,19 @@ pub enum Law {
 }
 
 /// All laws that `plan` breaks; empty is right.
-pub fn check(desired: &Desired, live: &Live, inventory: &Inventory, plan: &Plan) -> Vec<Note> {
+pub fn check(
+    desired: &Desired,
+    live: &Live,
+    inventory: &Inventory,
+    policy: &Policy,
+    plan: &Plan,
+) -> Vec<Note> {
     let mut notes = deletions(desired, live, inventory, plan);
+    notes.retain(|note| note.law != Law::EmptyIsNoOrder || !policy.purge);
     notes.extend(apply_order(desired, plan));
     notes.extend(prune_order(inventory, plan));
     notes.extend(hands_off(desired, live, plan));
-    notes.extend(completeness(desired, inventory, plan));
+    notes.extend(completeness(desired, inventory, policy, plan));
     notes
 }
 
@@ -150,16 +157,16 @@ fn prune_order(inventory: &Inventory, plan: &Plan) -> Vec<Note> {
         }
         for (other, other_entry) in inventory.entries() {
             let (class, other_class) = (delete_class(key), delete_class(other));
-            let plain = class == 1 && other_class == 1;
+            let inner = class == 1 && other_class == 1;
             let earlier = (other_entry.position.wave, other_entry.position.rank)
                 < (entry.position.wave, entry.position.rank);
             let skip = !other_entry.depends_on.is_empty() || named.contains(other);
-            if skip || !step_of.get(other).is_some_and(|place| place <= at) {
+            if skip || step_of.get(other).is_none_or(|place| place > at) {
                 continue;
             }
             if class < other_class {
                 notes.push(note(Law::ContainersLast, key, format!("after {other}")));
-            } else if plain && earlier {
+            } else if inner && earlier {
                 notes.push(note(Law::DependenciesLast, key, format!("after {other}")));
             }
         }
@@ -186,13 +193,18 @@ fn hands_off(desired: &Desired, live: &Live, plan: &Plan) -> Vec<Note> {
 }
 
 /// Nothing is lost on the way.
-fn completeness(desired: &Desired, inventory: &Inventory, plan: &Plan) -> Vec<Note> {
+fn completeness(
+    desired: &Desired,
+    inventory: &Inventory,
+    policy: &Policy,
+    plan: &Plan,
+) -> Vec<Note> {
     let mut times: BTreeMap<&ObjectKey, usize> = BTreeMap::new();
     let keys = plan.tasks().map(|t| &t.key).chain(plan.prunes().map(|t| &t.key));
     for key in keys {
         *times.entry(key).or_default() += 1;
     }
-    let empty = desired.objects().is_empty();
+    let empty = desired.objects().is_empty() && !policy.purge;
     let dropped = inventory.entries().keys().filter(|key| !empty && desired.get(key).is_none());
     let due = desired.objects().keys().chain(dropped);
     due.filter(|key| times.get(key) != Some(&1))

@@ -35,6 +35,39 @@ pub struct ConflictCause {
     pub manager: String,
     /// Field path as the server prints it, such as `.spec.replicas`.
     pub field: String,
+    /// Whether it wrote through the `scale` subresource.
+    pub through_scale: bool,
+}
+
+impl ConflictCause {
+    /// The default policy for this cause.
+    pub fn resolution(&self) -> Resolution {
+        conflict_policy(&self.manager, &self.field, self.through_scale)
+    }
+}
+
+/// What to do about a refused apply as a whole: one field that must fail fails all, and force is used
+/// only when every field that is not yielded may be forced. Yield first, then try again.
+pub fn resolve(causes: &[ConflictCause]) -> Resolution {
+    let all = || causes.iter().map(ConflictCause::resolution);
+    if causes.is_empty() || all().any(|r| r == Resolution::Fail) {
+        Resolution::Fail
+    } else if all().any(|r| r == Resolution::Yield) {
+        Resolution::Yield
+    } else {
+        Resolution::Force
+    }
+}
+
+/// Takes a shared field out of the body to apply, so that its ownership is given up properly. Says
+/// whether it could: paths through list items are not supported.
+pub fn yield_field(body: &mut Value, field: &str) -> bool {
+    let pointer = field.replace('.', "/");
+    let Some((parent, name)) = pointer.rsplit_once('/') else { return false };
+    match body.pointer_mut(parent) {
+        Some(Value::Object(map)) => map.remove(name).is_some(),
+        Some(_) | None => false,
+    }
 }
 
 /// Managers of other delivery tools, by prefix.
@@ -70,9 +103,8 @@ pub(crate) fn owner_of(manager: &str) -> Owner {
     }
 }
 
-/// The default policy for one field that `manager` owns. `kube-controller-manager` scales through the
-/// `scale` subresource (the horizontal autoscaler), as does everything that owns `.spec.replicas` with
-/// that subresource: pass `through_scale` when the managed-fields entry says so.
+/// The default policy for one field that `manager` owns. Whoever owns `.spec.replicas` through the
+/// `scale` subresource scales on purpose: the horizontal autoscaler, or a person with `kubectl scale`.
 pub fn conflict_policy(manager: &str, field: &str, through_scale: bool) -> Resolution {
     let replicas = field == ".spec.replicas";
     match owner_of(manager) {
@@ -93,7 +125,9 @@ pub fn conflict_causes(status: &Value) -> Vec<ConflictCause> {
         (text("reason")? == "FieldManagerConflict").then_some(())?;
         let message = text("message")?;
         let manager = message.split('"').nth(1)?.to_owned();
-        Some(ConflictCause { manager, field: text("field").unwrap_or("").to_owned() })
+        let field = text("field").unwrap_or("").to_owned();
+        let through_scale = message.contains("with subresource \"scale\"");
+        Some(ConflictCause { manager, field, through_scale })
     };
     causes.into_iter().flatten().filter_map(of).collect()
 }

@@ -167,7 +167,7 @@ pub(crate) fn is_protected(key: &ObjectKey) -> bool {
 /// The first few, and how many more.
 fn named(keys: &[&ObjectKey]) -> String {
     let mut text =
-        keys.iter().take(NAMED_MAX).map(|k| k.to_string()).collect::<Vec<_>>().join(", ");
+        keys.iter().take(NAMED_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if keys.len() > NAMED_MAX {
         text.push_str(&format!(" and {} more", keys.len() - NAMED_MAX));
     }

@@ -54,7 +54,9 @@ mod seeded;
 
 pub use admit::{AdmitOptions, Content, Fault, Scope, admit};
 pub use classify::{Answer, Asked, Class, Failure, Verb, classify, probe_body, probe_verdict};
-pub use conflict::{ConflictCause, Resolution, conflict_causes, conflict_policy};
+pub use conflict::{
+    ConflictCause, Resolution, conflict_causes, conflict_policy, resolve, yield_field,
+};
 pub use desired::{Desired, DesiredObject};
 pub use drift::{Drift, drift};
 pub use fight::{Fight, FightDetector};
@@ -66,7 +68,7 @@ pub use live::{Live, LiveMeta, Sight};
 pub use order::Position;
 pub use ownership::Ownership;
 pub use plan::{Action, Adopt, Need, OnDrift, Plan, Policy, Step, Task, Why, plan};
-pub use pods::{Stuck, pods_verdict};
+pub use pods::{Stuck, pods_verdict, workload_verdict};
 pub use prune::{
     Detach, Forget, Guard, Hold, Prune, PruneTask, Spread, is_content, prune_decision,
 };

@@ -46,6 +46,8 @@ pub struct Policy {
     pub adopt: Adopt,
     /// For objects that changed.
     pub on_drift: OnDrift,
+    /// A person allowed, for this very grant, that an empty set deletes everything.
+    pub purge: bool,
     /// Objects whose correction has to wait ([`crate::FightDetector`]): drift is reported, not corrected.
     pub slowed: BTreeSet<ObjectKey>,
 }
@@ -161,7 +163,7 @@ impl Plan {
 }
 
 /// Decides what to do to one App in one cluster. The gates were asked before ([`crate::gates`]); an
-/// empty `desired` with a non-empty inventory deletes nothing here either.
+/// empty `desired` deletes nothing here either, unless the policy says that a person wants it.
 pub fn plan(desired: &Desired, live: &Live, inventory: &Inventory, policy: &Policy) -> Plan {
     plan_seeded(desired, live, inventory, policy, None)
 }
@@ -191,7 +193,7 @@ pub(crate) fn plan_seeded(
         });
         step.tasks.push(task);
     }
-    let emptied = desired.objects().is_empty() && bug != Some(Bug::PruneOnEmpty);
+    let emptied = desired.objects().is_empty() && !policy.purge && bug != Some(Bug::PruneOnEmpty);
     let prune = if emptied { Vec::new() } else { prunes(desired, live, inventory, bug) };
     Plan { apply: steps.into_values().collect(), prune }
 }
@@ -229,10 +231,8 @@ fn decide(
     if entry.applied != Some(object.fingerprint) || entry.version != object.version() {
         return Action::Apply { why: Why::Update, uid };
     }
-    match drift(entry, live) {
-        Drift::None => Action::NoOp,
-        drift => correct(drift, uid, &object.key, policy),
-    }
+    let drift = drift(entry, live);
+    if drift == Drift::None { Action::NoOp } else { correct(drift, uid, &object.key, policy) }
 }
 
 /// Not there.
@@ -242,11 +242,12 @@ fn absent(object: &DesiredObject, entry: Option<&Entry>, policy: &Policy) -> Act
         return Action::Apply { why: Why::Create, uid: None };
     }
     let changed = entry.pending || entry.applied != Some(object.fingerprint);
-    match drift(entry, Sight::Absent) {
-        Drift::None if !changed => Action::NoOp,
-        Drift::None => Action::Apply { why: Why::Update, uid: None },
-        drift if changed => Action::Apply { why: Why::Drift(drift), uid: None },
-        drift => correct(drift, None, &object.key, policy),
+    let drift = drift(entry, Sight::Absent);
+    match (drift == Drift::None, changed) {
+        (true, false) => Action::NoOp,
+        (true, true) => Action::Apply { why: Why::Update, uid: None },
+        (false, true) => Action::Apply { why: Why::Drift(drift), uid: None },
+        (false, false) => correct(drift, None, &object.key, policy),
     }
 }
 
@@ -273,7 +274,10 @@ fn adopt(
     if ours {
         return Action::Apply { why: Why::Resume, uid };
     }
-    let tool = meta.managers.iter().find(|m| owner_of(m) == Owner::DeliveryTool);
+    let tool = meta
+        .managers
+        .iter()
+        .find(|m| matches!(owner_of(m), Owner::DeliveryTool | Owner::AnotherApp));
     let refusal = match (policy.adopt, tool) {
         (Adopt::Never, _) => Some("it exists already and adoption is off".to_owned()),
         (Adopt::IfUnowned, Some(tool)) => Some(format!("it is managed by `{tool}`")),

@@ -13,7 +13,7 @@ use crate::redact::clip;
 const CRASHES_MIN: i64 = 3;
 /// How long a pod may wait for a node: an autoscaler needs that long.
 const SCHEDULE_GRACE: Duration = Duration::from_mins(1);
-/// How long a ConfigMap or Secret may be missing: another controller may be about to make it.
+/// How long a `ConfigMap` or `Secret` may be missing: another controller may be about to make it.
 const CONFIG_GRACE: Duration = Duration::from_mins(1);
 
 /// What holds the pods of one workload.
@@ -47,14 +47,14 @@ impl Trouble {
     }
 
     /// Greater is worse.
-    fn weight(&self) -> (bool, bool, u8) {
-        let class = match self.reason {
-            Reason::ContainerConfigError => 5,
-            Reason::ImagePullBackOff => 4,
-            Reason::CrashLoop => 3,
-            Reason::Unschedulable => 2,
-            _ => 1,
-        };
+    fn weight(&self) -> (bool, bool, usize) {
+        let order = [
+            Reason::Unschedulable,
+            Reason::CrashLoop,
+            Reason::ImagePullBackOff,
+            Reason::ContainerConfigError,
+        ];
+        let class = order.iter().position(|reason| *reason == self.reason).map_or(0, |at| at + 1);
         (self.terminal, self.broken, class)
     }
 }
@@ -75,6 +75,52 @@ pub fn pods_verdict(pods: &[Value], now: Timestamp) -> Option<Stuck> {
         broken: worst.broken,
         terminal: worst.terminal,
     })
+}
+
+/// [`pods_verdict`] for the pods of one workload after `manager` applied it. Pods of the release before
+/// may be broken, and be the very reason for this one: they are no evidence against it.
+pub fn workload_verdict(
+    workload: &Value,
+    pods: &[Value],
+    manager: &str,
+    now: Timestamp,
+) -> Option<Stuck> {
+    if all_updated(workload) {
+        return pods_verdict(pods, now);
+    }
+    let applied = applied_at(workload, manager);
+    let revision = text(workload, "/status/updateRevision");
+    let is_new = |pod: &&Value| {
+        let of = text(pod, "/metadata/labels/controller-revision-hash");
+        if !revision.is_empty() && !of.is_empty() {
+            return of == revision;
+        }
+        let made = text(pod, "/metadata/creationTimestamp").parse::<Timestamp>().ok();
+        applied.zip(made).is_none_or(|(applied, made)| made >= applied)
+    };
+    let new: Vec<Value> = pods.iter().filter(is_new).cloned().collect();
+    pods_verdict(&new, now)
+}
+
+/// Whether the controller says that no pod of an older template is left.
+fn all_updated(workload: &Value) -> bool {
+    let count = |name: &str| workload.pointer(name).and_then(Value::as_i64).unwrap_or(0);
+    let observed = count("/status/observedGeneration") >= count("/metadata/generation");
+    let (updated, all) = if text(workload, "/kind") == "DaemonSet" {
+        (count("/status/updatedNumberScheduled"), count("/status/desiredNumberScheduled"))
+    } else {
+        (count("/status/updatedReplicas"), count("/status/replicas"))
+    };
+    observed && all > 0 && updated >= all
+}
+
+/// When `manager` last applied, by the API server's clock.
+fn applied_at(workload: &Value, manager: &str) -> Option<Timestamp> {
+    let entries = workload.pointer("/metadata/managedFields")?.as_array()?;
+    let ours = entries
+        .iter()
+        .filter(|entry| text(entry, "/manager") == manager && text(entry, "/operation") == "Apply");
+    ours.filter_map(|entry| text(entry, "/time").parse().ok()).max()
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {

@@ -156,8 +156,9 @@ pub fn is_content(key: &ObjectKey, meta: &LiveMeta) -> bool {
     let own = match (key.group.as_str(), key.kind.as_str()) {
         ("", "ServiceAccount") => key.name == "default",
         ("", "ConfigMap") => key.name == "kube-root-ca.crt",
-        ("", "Event" | "Endpoints") | ("events.k8s.io", "Event") => true,
-        ("discovery.k8s.io", "EndpointSlice") => true,
+        ("", "Event" | "Endpoints")
+        | ("events.k8s.io", "Event")
+        | ("discovery.k8s.io", "EndpointSlice") => true,
         _ => false,
     };
     !own && meta.owner_uids.is_empty() && !meta.deleting

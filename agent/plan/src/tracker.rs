@@ -175,12 +175,10 @@ impl Tracker {
     fn settle(&mut self, now: Duration) {
         let held = now.saturating_sub(self.since);
         let due = match (&self.shown, &self.truth) {
-            (Truth::Healthy, Truth::Healthy) => true,
-            (Truth::Healthy, _) => held >= WORSE_AFTER,
+            (Truth::Healthy, Truth::Healthy)
+            | (Truth::Applying, Truth::Healthy | Truth::Applying) => true,
+            (Truth::Healthy | Truth::Applying, _) => held >= WORSE_AFTER,
             (Truth::Degraded { .. } | Truth::Failed { .. }, Truth::Healthy) => held >= BETTER_AFTER,
-            (Truth::Applying, Truth::Healthy) => true,
-            (Truth::Applying, Truth::Applying) => true,
-            (Truth::Applying, _) => held >= WORSE_AFTER,
             (Truth::Degraded { .. } | Truth::Failed { .. }, _) => true,
         };
         if due {

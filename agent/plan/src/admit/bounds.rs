@@ -14,7 +14,7 @@ const LABEL_VALUE_BYTES: usize = 63;
 const ANNOTATIONS_BYTES: usize = 262_144;
 /// One object; etcd takes 1.5 MiB, and the server adds managed fields.
 const OBJECT_BYTES: usize = 1_468_006; // 1.4 MiB
-/// `data` of a Secret or ConfigMap, decoded.
+/// `data` of a `Secret` or `ConfigMap`, decoded.
 const DATA_BYTES: usize = 1_048_576;
 
 /// Everything over a limit, or of the wrong type where types are easily mistaken.
@@ -71,7 +71,7 @@ fn texts(base: &str, map: Option<&Value>, flaws: &mut Vec<Flaw>) {
     }
 }
 
-/// The data of a Secret or ConfigMap.
+/// The data of a `Secret` or `ConfigMap`.
 fn data(object: &Value, secret: bool, flaws: &mut Vec<Flaw>) {
     let mut bytes = 0;
     for base in ["data", "stringData", "binaryData"] {

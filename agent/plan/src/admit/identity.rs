@@ -70,16 +70,14 @@ pub(super) fn identify(
             }
             String::new()
         }
-        (Some(true), None) => match &options.default_namespace {
-            Some(default) => {
-                object["metadata"]["namespace"] = Value::String(default.clone());
-                default.clone()
-            }
-            None => {
+        (Some(true), None) => {
+            let Some(default) = &options.default_namespace else {
                 let why = "missing, and the App has no default namespace; name one";
                 return Err(vec![Flaw::new("metadata.namespace", why)]);
-            }
-        },
+            };
+            object["metadata"]["namespace"] = Value::String(default.clone());
+            default.clone()
+        }
         (Some(true) | None, Some(given)) => given,
         (Some(false) | None, None) => String::new(),
     };

@@ -179,7 +179,7 @@ pub fn admit(
         let objects = finish(app, items, linked.links, options);
         Ok(Desired { app: app.clone(), objects, notes })
     } else {
-        faults.sort();
+        faults.sort_by(|a, b| (a.index, &a.path, a).cmp(&(b.index, &b.path, b)));
         faults.dedup();
         Err(faults)
     }

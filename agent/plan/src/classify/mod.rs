@@ -124,11 +124,10 @@ pub fn classify(asked: &Asked<'_>, answer: &Answer<'_>) -> Failure {
     let row = table::row(&class, asked, &words);
     let message = if asked.key.group.is_empty() && asked.key.kind == "Secret" {
         words.without_values()
+    } else if let Class::Conflict(causes) = &class {
+        owners(causes)
     } else {
-        match &class {
-            Class::Conflict(causes) => owners(causes),
-            _ => words.message.to_owned(),
-        }
+        words.message.to_owned()
     };
     Failure {
         class,

@@ -31,7 +31,7 @@ pub(super) fn row(class: &Class, asked: &Asked<'_>, words: &Words<'_>) -> Row {
         Class::Immutable => (Reason::Immutable, SAFETY),
         Class::Conflict(causes) if another_app(causes) => (Reason::OwnedByAnotherApp, SAFETY),
         Class::Conflict(_) => (Reason::FieldConflict, SAFETY),
-        Class::Race => (Reason::Applying, Duration::ZERO),
+        Class::Race | Class::Ambiguous | Class::Gone => (Reason::Applying, Duration::ZERO),
         Class::WaitTerminating if words.says("definition is terminating") => {
             (Reason::ObjectTerminating, SECOND)
         }
@@ -44,14 +44,11 @@ pub(super) fn row(class: &Class, asked: &Asked<'_>, words: &Words<'_>) -> Row {
         Class::RetryAfterRoles => (Reason::DependencyFailed, SECOND),
         Class::UnknownKind if asked.definition_planned => (Reason::DependencyFailed, SECOND),
         Class::UnknownKind => (Reason::KindMissing, SECONDS_10),
-        Class::NoSsa => (Reason::SchemaRejected, SAFETY),
         Class::TooLarge => (Reason::ObjectTooLarge, SAFETY),
         Class::Throttled(after) => (Reason::Throttled, after.unwrap_or(SECOND)),
-        Class::Schema => (Reason::SchemaRejected, SAFETY),
+        Class::Schema | Class::NoSsa => (Reason::SchemaRejected, SAFETY),
         Class::Webhook(_) => (Reason::WebhookFailed, SECOND),
         Class::ApiService => (Reason::ApiServerUnreachable, SECONDS_10),
-        Class::Ambiguous => (Reason::Applying, Duration::ZERO),
-        Class::Gone => (Reason::Applying, Duration::ZERO),
         Class::Server => (Reason::ApiServerUnreachable, SECOND),
     };
     let may_come = matches!(class, Class::MissingNamespace | Class::UnknownKind);

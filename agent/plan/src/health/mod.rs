@@ -219,6 +219,16 @@ impl Verdict {
         Verdict::new(Health::Missing, Reason::Missing, "not there")
     }
 
+    /// A Job that ran to its end and was cleaned up since.
+    pub fn finished() -> Verdict {
+        Verdict::healthy().note("ran to its end and was cleaned up")
+    }
+
+    /// Not applied yet in this sync: what the live object says is about the release before.
+    pub fn not_applied() -> Verdict {
+        Verdict::new(Health::Progressing, Reason::Applying, "not applied yet")
+    }
+
     /// Whether it does not stand in the way of "all is well".
     pub fn is_settled(&self) -> bool {
         match self.health {

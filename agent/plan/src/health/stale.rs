@@ -69,7 +69,7 @@ pub(super) fn terminating(view: View<'_>) -> Option<Verdict> {
 }
 
 /// Not observed yet.
-pub(super) fn stale(view: View<'_>, observes: Observes) -> Option<Verdict> {
+pub(super) fn stale(view: View<'_>, how: Observes) -> Option<Verdict> {
     let not_yet =
         |message: String| Some(Verdict::new(Health::Progressing, Reason::NotObservedYet, message));
     let seen = view.text("/metadata/resourceVersion");
@@ -83,7 +83,7 @@ pub(super) fn stale(view: View<'_>, observes: Observes) -> Option<Verdict> {
         let message = "applied a moment ago; its status may be old";
         Some(Verdict::new(Health::Progressing, Reason::NotObservedYet, message).again_in(left))
     };
-    match (observes, observed) {
+    match (how, observed) {
         (Observes::Nothing, _) => None,
         (Observes::Generation | Observes::IfItSays | Observes::Settles, Some(observed)) => {
             if observed < generation {
