@@ -1,1 +1,289 @@
-//! Not built yet.
+//! Follows Git: one bare mirror per source, looked at every few seconds, fetched only when the ref moved.
+//!
+//! ```text
+//!   poll ──spawn_blocking──> git: ls-refs ──moved?──> fetch ──> Snapshot (a commit, read without checkout)
+//! ```
+//!
+//! A source that fails never means that something is gone: the last commit that was fetched stays, also
+//! over a restart, until the server gives a newer one. Fetches are bounded in number, time and size.
+//!
+//! Deliberately absent: what the files mean (that is `render`), ssh, submodules, webhooks.
+
+mod poll;
+mod git;
+mod backoff;
+mod config;
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use model::{Reason, Revision, SourceName, Status};
+use render::Tree;
+use tokio::{
+    sync::{Notify, Semaphore, watch},
+    task::AbortHandle,
+};
+
+pub use config::{ConfigError, SourceConfig};
+
+use crate::clock::Clock;
+
+/// Bounds of the work for all sources. The default is what production uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceLimits {
+    /// Pause between two looks at a remote.
+    pub interval: Duration,
+    /// Looks and fetches at one time, over all sources: a fetch of a 41 MB pack takes 119 MB of memory.
+    pub concurrent: usize,
+    /// A look or fetch that takes longer is interrupted.
+    pub timeout: Duration,
+    /// Silence of a server, while something is expected from it, after which it is given up.
+    pub silence: Duration,
+    /// Longest pause after failures.
+    pub backoff_max: Duration,
+    /// Bytes on disk that one fetch may add.
+    pub fetch_bytes_max: u64,
+    /// Packs of one mirror; each fetch adds one. Above it the mirror is built anew.
+    pub packs_max: usize,
+}
+
+impl Default for SourceLimits {
+    fn default() -> Self {
+        SourceLimits {
+            interval: Duration::from_secs(2),
+            concurrent: 4,
+            timeout: Duration::from_mins(10),
+            silence: Duration::from_mins(1),
+            backoff_max: Duration::from_mins(1),
+            fetch_bytes_max: 1 << 30,
+            packs_max: 100,
+        }
+    }
+}
+
+/// How a source is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// Ready, or why not.
+    pub state: Status,
+    /// The newest revision that was fetched; stays when the source fails.
+    pub revision: Option<Revision>,
+    /// Who wrote that commit, `Name <address>`.
+    pub commit_author: Option<String>,
+    /// First line of its message.
+    pub commit_subject: Option<String>,
+    /// When the remote last answered with the ref; `None` since the hub started.
+    pub fetched_at: Option<Timestamp>,
+    /// Looks at the remote since the hub started.
+    pub looks: u64,
+    /// Looks that had to fetch, because the ref had moved.
+    pub fetches: u64,
+}
+
+/// A commit of a source.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// The commit and the ref it was seen under.
+    pub revision: Revision,
+    /// Who wrote it, `Name <address>`.
+    pub author: Option<String>,
+    /// First line of its message.
+    pub subject: String,
+    /// When it was committed, by the clock of whoever did.
+    pub committed_at: Option<Timestamp>,
+    /// Its files. Reading blocks on the disk.
+    pub tree: Arc<dyn Tree + Send + Sync>,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("revision", &self.revision)
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why sources cannot be followed at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder of the mirrors.
+    #[error("folder `{path}` cannot be used for mirrors")]
+    Folder {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// All sources; cloning it gives another handle on the same ones. Ends with [`Sources::stop`].
+#[derive(Debug, Clone)]
+pub struct Sources(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    folder: PathBuf,
+    clock: Clock,
+    limits: SourceLimits,
+    permits: Arc<Semaphore>,
+    entries: Mutex<BTreeMap<SourceName, Entry>>,
+    changed: watch::Sender<u64>,
+}
+
+/// One source that is followed.
+#[derive(Debug)]
+struct Entry {
+    config: Arc<SourceConfig>,
+    state: Arc<Mutex<Followed>>,
+    poke: Arc<Notify>,
+    stop: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+/// What is known of a source.
+#[derive(Debug)]
+struct Followed {
+    status: SourceStatus,
+    snapshot: Option<Snapshot>,
+}
+
+impl Sources {
+    /// Takes `dir/sources` for its mirrors, after the locks that a killed hub left there are gone. The
+    /// caller holds the lock of `dir`: no other process may use it.
+    pub fn start(dir: &Path, clock: Clock, limits: SourceLimits) -> Result<Sources, Error> {
+        let folder = dir.join("sources");
+        let fault = |source| Error::Folder { path: folder.clone(), source };
+        fs::create_dir_all(&folder).map_err(fault)?;
+        git::tidy(&folder).map_err(fault)?;
+        Ok(Sources(Arc::new(Shared {
+            folder,
+            clock,
+            limits,
+            permits: Arc::new(Semaphore::new(limits.concurrent)),
+            entries: Mutex::new(BTreeMap::new()),
+            changed: watch::Sender::new(0),
+        })))
+    }
+
+    /// Follows a source; one of the same name is replaced. Needs a tokio runtime.
+    pub fn add(&self, config: SourceConfig) -> Result<(), ConfigError> {
+        config.check()?;
+        self.forget(&config.name);
+        let waiting =
+            Status::because(Reason::GitNotFetchedYet, format!("first look at `{}`", config.url));
+        let status = SourceStatus {
+            state: waiting.since(self.0.clock.now()),
+            revision: None,
+            commit_author: None,
+            commit_subject: None,
+            fetched_at: None,
+            looks: 0,
+            fetches: 0,
+        };
+        let config = Arc::new(config);
+        let state = Arc::new(Mutex::new(Followed { status, snapshot: None }));
+        let poke = Arc::new(Notify::new());
+        let stop = Arc::new(AtomicBool::new(false));
+        let poll = poll::Poll {
+            mirror: git::Mirror::new(&self.0.folder, config.clone(), self.0.limits),
+            state: state.clone(),
+            poke: poke.clone(),
+            stop: stop.clone(),
+            permits: self.0.permits.clone(),
+            clock: self.0.clock.clone(),
+            limits: self.0.limits,
+            changed: self.0.changed.clone(),
+        };
+        let task = tokio::spawn(poll.run()).abort_handle();
+        let name = config.name.clone();
+        lock(&self.0.entries).insert(name, Entry { config, state, poke, stop, task });
+        self.tell();
+        Ok(())
+    }
+
+    /// Forgets a source and its mirror.
+    pub fn remove(&self, name: &SourceName) {
+        if self.forget(name) {
+            git::discard(&self.0.folder, name);
+            self.tell();
+        }
+    }
+
+    fn forget(&self, name: &SourceName) -> bool {
+        let entry = lock(&self.0.entries).remove(name);
+        if let Some(entry) = &entry {
+            entry.end();
+        }
+        entry.is_some()
+    }
+
+    /// Looks at the remote now, also when it is backing off.
+    pub fn poke(&self, name: &SourceName) {
+        if let Some(entry) = lock(&self.0.entries).get(name) {
+            entry.poke.notify_one();
+        }
+    }
+
+    /// The sources that are followed.
+    pub fn list(&self) -> Vec<SourceConfig> {
+        lock(&self.0.entries).values().map(|entry| entry.config.as_ref().clone()).collect()
+    }
+
+    /// How a source is; `None` when it is not known.
+    pub fn status(&self, name: &SourceName) -> Option<SourceStatus> {
+        let entries = lock(&self.0.entries);
+        entries.get(name).map(|entry| lock(&entry.state).status.clone())
+    }
+
+    /// The newest commit that was fetched; stays when the source fails.
+    pub fn snapshot(&self, name: &SourceName) -> Option<Snapshot> {
+        let entries = lock(&self.0.entries);
+        entries.get(name).and_then(|entry| lock(&entry.state).snapshot.clone())
+    }
+
+    /// Counts up when a source is added or removed, has a new commit, or fails or recovers. Not at every look.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    /// Ends all work soon; what was fetched stays.
+    pub fn stop(&self) {
+        for entry in std::mem::take(&mut *lock(&self.0.entries)).into_values() {
+            entry.end();
+        }
+    }
+
+    fn tell(&self) {
+        self.0.changed.send_modify(|version| *version += 1);
+    }
+}
+
+impl Entry {
+    fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.abort();
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for entry in lock(&self.entries).values() {
+            entry.end();
+        }
+    }
+}
+
+/// A lock whose holder panicked holds whole values all the same: each is replaced in one go.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
