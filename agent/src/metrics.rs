@@ -58,7 +58,7 @@ pub struct Direction {
 }
 
 /// All metrics of one agent; names begin with `tidegate_agent_`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     connected: Gauge,
@@ -72,7 +72,7 @@ pub struct Metrics {
     conflicts: Family<Kind, Counter>,
     watch_restarts: Family<Kind, Counter>,
     kube_requests: Family<VerbCode, Counter>,
-    kube_seconds: Option<Histogram>,
+    kube_seconds: Histogram,
     offline_seconds: Counter<f64, std::sync::atomic::AtomicU64>,
     revision_lag: Family<App, Gauge>,
     certificate_expiry: Gauge,
@@ -83,15 +83,40 @@ fn sync_buckets() -> Histogram {
     Histogram::new(exponential_buckets(0.01, 2.0, 14))
 }
 
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics::new()
+    }
+}
+
 impl Metrics {
     /// Registers everything.
     pub fn new() -> Metrics {
         let mut all = Metrics {
             apply_seconds: Family::new_with_constructor(sync_buckets as fn() -> Histogram),
             // 1 ms to 8 s
-            kube_seconds: Some(Histogram::new(exponential_buckets(0.001, 2.0, 14))),
-            ..Metrics::default()
+            kube_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
+            registry: Registry::default(),
+            connected: Gauge::default(),
+            last_message: Family::default(),
+            applied: Family::default(),
+            objects: Family::default(),
+            drift_detected: Family::default(),
+            drift_corrected: Family::default(),
+            pruned: Family::default(),
+            conflicts: Family::default(),
+            watch_restarts: Family::default(),
+            kube_requests: Family::default(),
+            offline_seconds: Counter::default(),
+            revision_lag: Family::default(),
+            certificate_expiry: Gauge::default(),
         };
+        all.registry = all.register();
+        all
+    }
+
+    fn register(&self) -> Registry {
+        let all = self;
         let mut r = Registry::with_prefix("tidegate_agent");
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         r.register("build", "Version of the agent", build);
@@ -111,14 +136,12 @@ impl Metrics {
         r.register("conflicts", "Field manager conflicts", all.conflicts.clone());
         r.register("watch_restarts", "Watches that had to list again", all.watch_restarts.clone());
         r.register("kube_requests", "Requests to the API server", all.kube_requests.clone());
-        if let Some(seconds) = &all.kube_seconds {
-            r.register_with_unit(
-                "kube_request_duration",
-                "Time to the end of an answer",
-                Unit::Seconds,
-                seconds.clone(),
-            );
-        }
+        r.register_with_unit(
+            "kube_request_duration",
+            "Time to the end of an answer",
+            Unit::Seconds,
+            all.kube_seconds.clone(),
+        );
         r.register_with_unit(
             "offline",
             "Time without a session",
@@ -136,8 +159,7 @@ impl Metrics {
             Unit::Seconds,
             all.certificate_expiry.clone(),
         );
-        all.registry = r;
-        all
+        r
     }
 
     /// OpenMetrics text.
@@ -211,9 +233,7 @@ impl Metrics {
     /// One request to the API server; code 0 when there was no answer.
     pub fn requested(&self, verb: &'static str, code: u16, took: Duration) {
         self.kube_requests.get_or_create(&VerbCode { verb, code }).inc();
-        if let Some(seconds) = &self.kube_seconds {
-            seconds.observe(took.as_secs_f64());
-        }
+        self.kube_seconds.observe(took.as_secs_f64());
     }
 
     /// Time spent without a session.

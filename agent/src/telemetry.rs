@@ -89,7 +89,7 @@ fn exporter(url: &str) -> Result<SdkTracerProvider, Error> {
 /// Makes `span` a child of what happened on the other side of a message.
 pub fn continue_from(span: &Span, context: Option<&TraceContext>) {
     let Some(context) = context.filter(|c| !c.traceparent.is_empty()) else { return };
-    let carrier: std::collections::BTreeMap<String, String> = BTreeMap::from([
+    let carrier: BTreeMap<String, String> = BTreeMap::from([
         ("traceparent".to_owned(), context.traceparent.clone()),
         ("tracestate".to_owned(), context.tracestate.clone()),
     ]);

@@ -1,0 +1,84 @@
+//! Named bytes, wherever they are kept.
+
+use std::path::Path;
+
+use super::Error;
+use super::directory::Directory;
+use crate::cluster::{Cluster, SecretStore};
+
+/// Where values live.
+#[derive(Debug, Clone)]
+enum Place {
+    Directory(Directory),
+    Secrets(SecretStore),
+}
+
+/// A place for named values. A value is replaced as a whole or not at all, and is durable once written.
+#[derive(Debug, Clone)]
+pub struct Vault(Place);
+
+impl Vault {
+    /// In a folder, which no other agent may use meanwhile.
+    pub fn directory(root: &Path) -> Result<Vault, Error> {
+        Ok(Vault(Place::Directory(Directory::open(root)?)))
+    }
+
+    /// In Secrets of `namespace`.
+    pub async fn secrets(cluster: Cluster, namespace: &str) -> Result<Vault, Error> {
+        Ok(Vault(Place::Secrets(SecretStore::open(cluster, namespace).await?)))
+    }
+
+    /// Reads a value.
+    pub async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        match &self.0 {
+            Place::Directory(directory) => {
+                let (directory, name) = (directory.clone(), name.to_owned());
+                off(move || directory.get(&name)).await
+            }
+            Place::Secrets(secrets) => Ok(secrets.get(name).await?),
+        }
+    }
+
+    /// Writes a value durably.
+    pub async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), Error> {
+        match &self.0 {
+            Place::Directory(directory) => {
+                let (directory, name) = (directory.clone(), name.to_owned());
+                off(move || directory.put(&name, &bytes)).await
+            }
+            Place::Secrets(secrets) => Ok(secrets.put(name, &bytes).await?),
+        }
+    }
+
+    /// Removes a value; it need not be there.
+    pub async fn remove(&self, name: &str) -> Result<(), Error> {
+        match &self.0 {
+            Place::Directory(directory) => {
+                let (directory, name) = (directory.clone(), name.to_owned());
+                off(move || directory.remove(&name)).await
+            }
+            Place::Secrets(secrets) => Ok(secrets.remove(name).await?),
+        }
+    }
+
+    /// Names below `prefix`, which ends with `/`.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        match &self.0 {
+            Place::Directory(directory) => {
+                let (directory, prefix) = (directory.clone(), prefix.to_owned());
+                off(move || directory.list(&prefix)).await
+            }
+            Place::Secrets(secrets) => Ok(secrets.list(prefix).await?),
+        }
+    }
+}
+
+/// Files are slow when the disk is; nothing else waits for them.
+async fn off<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|fault| {
+        Err(Error::Io { what: "reach", path: "state".to_owned(), cause: fault.into() })
+    })
+}
