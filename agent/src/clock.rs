@@ -6,22 +6,24 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 /// Wall time, possibly wrong on purpose.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Clock {
     skew: SignedDuration,
+    start: Instant,
 }
 
 impl Clock {
     /// The system's clock.
     pub fn system() -> Clock {
-        Clock::default()
+        Clock::skewed(SignedDuration::ZERO)
     }
 
     /// A clock that is `skew` ahead of the system's; for tests of what a wrong clock does.
     pub fn skewed(skew: SignedDuration) -> Clock {
-        Clock { skew }
+        Clock { skew, start: Instant::now() }
     }
 
     /// The present time.
@@ -29,6 +31,17 @@ impl Clock {
         #[expect(clippy::disallowed_methods, reason = "this is the clock")]
         let now = Timestamp::now();
         now.checked_add(self.skew).unwrap_or(now)
+    }
+
+    /// Monotonic time since the clock was made.
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Clock {
+        Clock::system()
     }
 }
 
