@@ -3,6 +3,12 @@
 //! A thin shell: decisions are made by the crate `plan`, and nothing here decides what `plan` can.
 //! Deliberately absent: typed Kubernetes objects, anything of the hub's insides.
 
+pub mod run;
+
+pub mod http;
+
+pub mod reconcile;
+
 pub mod link;
 
 pub mod identity;
@@ -17,6 +23,9 @@ pub mod telemetry;
 pub mod config;
 
 pub mod clock;
+
+pub use config::{Config, Kubeconfig, Limits, StateAt};
+pub use run::{Deps, Error, Running, start};
 
 /// An error and all its causes, on one line.
 pub(crate) fn causes(fault: &dyn std::error::Error) -> String {

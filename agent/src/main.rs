@@ -1,2 +1,7 @@
-//! Placeholder entry point.
-fn main() {}
+//! The program `tidegate-agent`. Everything is in the library, where tests reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    agent::run::main()
+}

@@ -61,7 +61,7 @@ pub use desired::{Desired, DesiredObject};
 pub use drift::{Drift, drift};
 pub use fight::{Fight, FightDetector};
 pub use gates::{Blocked, Gate, gates};
-pub use health::{HealthContext, Met, Until, Verdict, health, met};
+pub use health::{HealthContext, Met, Until, Verdict, health, judged_by_existence, met};
 pub use inventory::{Entry, Inventory, InventoryError, Written};
 pub use keyed::{Fingerprint, Key};
 pub use live::{Live, LiveMeta, Sight};

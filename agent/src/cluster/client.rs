@@ -185,12 +185,13 @@ impl Cluster {
         let request = ask.request().map_err(|e| Lost { sent: false, why: e.to_string() })?;
         let answer = self.client.send(request).await.map_err(|fault| Lost::of(&fault))?;
         let code = answer.status().as_u16();
-        let header = |name| answer.headers().get(name).and_then(|v| v.to_str().ok());
+        let (head, body) = answer.into_parts();
+        let header = |name| head.headers.get(name).and_then(|v| v.to_str().ok());
         let retry_after = header(http::header::RETRY_AFTER)
             .and_then(|seconds| seconds.parse().ok())
             .map(Duration::from_secs);
         let etag = header(http::header::ETAG).map(str::to_owned);
-        let body = http_body_util::Limited::new(answer.into_body(), BODY_BYTES_MAX).collect().await;
+        let body = http_body_util::Limited::new(body, BODY_BYTES_MAX).collect().await;
         let bytes = body.map_err(|e| Lost { sent: true, why: innermost(&*e) })?.to_bytes();
         let (body, text) = match serde_json::from_slice(&bytes) {
             Ok(body) => (body, String::new()),

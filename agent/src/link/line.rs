@@ -84,6 +84,10 @@ impl Line {
                 pauses.reset();
             }
             let mut pause = pauses.next_backoff().unwrap_or(PAUSE_MAX);
+            let over = |(_, end): (_, jiff::Timestamp)| self.clock.now() > end;
+            if !matches!(outcome, Outcome::Renewed) && identity.validity().is_some_and(over) {
+                return Need::Identity(Reason::CertificateExpired);
+            }
             match outcome {
                 Outcome::Renewed => pause = Duration::ZERO,
                 Outcome::Failed(why) => tracing::warn!(

@@ -191,6 +191,13 @@ pub(crate) fn health_seeded(object: &Value, context: &HealthContext, bug: Option
     rule(view)
 }
 
+/// Whether objects of a kind are judged by their existence alone, so that their metadata is enough.
+pub fn judged_by_existence(group: &str, kind: &str) -> bool {
+    let plain: fn(View<'_>) -> Verdict = exists;
+    let row = RULES.iter().find(|(g, kinds, _, _)| *g == group && kinds.contains(&kind));
+    row.is_some_and(|(_, _, _, rule)| std::ptr::fn_addr_eq(*rule, plain))
+}
+
 /// To be there is all that is asked.
 fn exists(_: View<'_>) -> Verdict {
     Verdict::healthy()

@@ -1,0 +1,274 @@
+//! Step 4: carry out the plan, step by step. Uses the client; makes no choices of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt as _;
+use model::{AppName, Epoch, ObjectKey, Reason};
+use plan::{Action, Inventory, Need, Plan, Step, Task, Why};
+use tokio::sync::watch;
+
+use super::Shared;
+use super::apply::{Applied, apply};
+use super::needs::{met, waves_healthy};
+use super::observe::Observed;
+use super::prune::prune;
+use super::report::{Acted, Trouble};
+use super::validate::Release;
+use crate::state::Held;
+
+/// What acting works with.
+#[derive(Clone, Copy)]
+pub(super) struct Stage<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) app: &'a AppName,
+    pub(super) release: &'a Release,
+    pub(super) observed: &'a Observed,
+    /// To notice a newer grant between two objects.
+    pub(super) held: &'a watch::Receiver<Held>,
+}
+
+impl Stage<'_> {
+    /// Whether a newer grant came.
+    pub(super) fn is_over(&self) -> bool {
+        self.held.has_changed().unwrap_or(true)
+    }
+}
+
+/// A correction that was made.
+#[derive(Debug)]
+pub(super) struct Correction {
+    pub(super) key: ObjectKey,
+    pub(super) manager: Option<String>,
+}
+
+/// What acting changes.
+#[derive(Debug)]
+pub(super) struct Ledger<'a> {
+    pub(super) inventory: &'a mut Inventory,
+    /// As last stored.
+    pub(super) stored: &'a mut Inventory,
+    pub(super) corrections: Vec<Correction>,
+}
+
+impl Ledger<'_> {
+    /// Stores the inventory when it differs from what is stored.
+    pub(super) async fn store(&mut self, shared: &Shared) -> Result<(), Trouble> {
+        if *self.inventory == *self.stored {
+            return Ok(());
+        }
+        match shared.state.record(self.inventory).await {
+            Ok(()) => {
+                self.stored.clone_from(self.inventory);
+                Ok(())
+            }
+            Err(fault) => {
+                Err(Trouble::waiting(Reason::AgentStateUnwritable, crate::causes(&fault)))
+            }
+        }
+    }
+}
+
+/// Applies, then prunes what is no longer desired if nothing failed.
+pub(super) async fn act(stage: Stage<'_>, plan: &Plan, ledger: &mut Ledger<'_>) -> Acted {
+    let mut acted = Acted::default();
+    if let Err(trouble) = claim(stage, plan, ledger).await {
+        return Acted::nothing(trouble);
+    }
+    for step in &plan.apply {
+        if !step.tasks.iter().any(|task| task.action != Action::NoOp) {
+            continue;
+        }
+        if stage.is_over() {
+            acted.preempted = true;
+            break;
+        }
+        run(stage, step, plan, ledger, &mut acted).await;
+    }
+    let stored = ledger.store(stage.shared).await;
+    acted.others.extend(stored.err());
+    // Prune comes after apply: a renamed object must exist under its new name before the old one goes.
+    if acted.is_done() && !plan.prune.is_empty() {
+        prune(stage, plan, ledger, &mut acted).await;
+        let stored = ledger.store(stage.shared).await;
+        acted.others.extend(stored.err());
+    }
+    acted
+}
+
+/// Stores the union of old and new before the first write. Without it nothing new is written; what was
+/// applied before may still be corrected, because the stored inventory knows it.
+async fn claim(stage: Stage<'_>, plan: &Plan, ledger: &mut Ledger<'_>) -> Result<(), Trouble> {
+    let writes = || plan.tasks().filter(|task| task.action.writes());
+    let repair = |task: &Task| matches!(&task.action, Action::Apply { why: Why::Drift(_), .. });
+    if writes().next().is_none() {
+        return Ok(());
+    }
+    let epoch: Epoch = stage.release.grant.epoch;
+    *ledger.inventory = ledger.inventory.claim(&stage.release.desired, epoch);
+    match ledger.store(stage.shared).await {
+        Err(trouble) if writes().all(repair) => {
+            tracing::warn!(app = %stage.app, fault = trouble.message, "inventory not stored");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// One step: its needs, then its tasks side by side.
+async fn run(
+    stage: Stage<'_>,
+    step: &Step,
+    plan: &Plan,
+    ledger: &mut Ledger<'_>,
+    acted: &mut Acted,
+) {
+    let gate = if step.after_healthy_waves && step.tasks.iter().any(is_news) {
+        waves_healthy(stage, plan, step.position.wave).await
+    } else {
+        Ok(())
+    };
+    let needs: BTreeSet<Need> =
+        step.tasks.iter().filter(|t| is_news(t)).flat_map(|t| t.needs.clone()).collect();
+    let mut unmet: BTreeMap<Need, Trouble> = BTreeMap::new();
+    if gate.is_ok() {
+        let known = &*acted;
+        let mut asked = Vec::new();
+        for need in needs {
+            asked.push(async move {
+                let answer = met(stage, &need, known).await;
+                (need, answer)
+            });
+        }
+        let mut asked =
+            futures::stream::iter(asked).buffer_unordered(stage.shared.limits.in_flight_per_app);
+        while let Some((need, answer)) = asked.next().await {
+            if let Err(trouble) = answer {
+                unmet.insert(need, trouble);
+            }
+        }
+    }
+    let mut ready = Vec::new();
+    for task in &step.tasks {
+        let missing = task.needs.iter().find_map(|need| unmet.get(need));
+        let held_up = match &gate {
+            Err(trouble) if is_news(task) => Some(trouble),
+            _ => missing.filter(|_| is_news(task)),
+        };
+        match held_up {
+            Some(trouble) => drop(acted.troubles.insert(task.key.clone(), trouble.clone())),
+            None => ready.push(task),
+        }
+    }
+    let mut started = Vec::new();
+    for task in ready {
+        started.push(async move { (task, perform(stage, task).await) });
+    }
+    let mut tasks =
+        futures::stream::iter(started).buffer_unordered(stage.shared.limits.in_flight_per_app);
+    while let Some((task, done)) = tasks.next().await {
+        settle(stage, task, done, ledger, acted);
+    }
+}
+
+/// Whether a task brings something new, which has to wait for its turn; a repair has not.
+fn is_news(task: &Task) -> bool {
+    match &task.action {
+        Action::Apply { why, .. } => !matches!(why, Why::Drift(_)),
+        Action::NoOp
+        | Action::WaitTerminating { .. }
+        | Action::Drifted(_)
+        | Action::Conflict { .. }
+        | Action::NotSeen => false,
+    }
+}
+
+/// What became of a task.
+enum Done {
+    Nothing,
+    Applied(Box<Applied>),
+    Preempted,
+    Trouble(Trouble),
+}
+
+async fn perform(stage: Stage<'_>, task: &Task) -> Done {
+    match &task.action {
+        Action::NoOp | Action::Drifted(_) => Done::Nothing,
+        Action::WaitTerminating { finalizers } => {
+            let held = if finalizers.is_empty() {
+                "it is being deleted".to_owned()
+            } else {
+                format!("it is being deleted and held by {}", finalizers.join(", "))
+            };
+            Done::Trouble(Trouble::not_yet(Reason::ObjectTerminating, held))
+        }
+        Action::Conflict { reason, message } => {
+            stage.shared.metrics.conflict(&task.key.kind);
+            Done::Trouble(Trouble::terminal(*reason, message.clone()))
+        }
+        Action::NotSeen => Done::Trouble(Trouble::waiting(
+            Reason::ApiServerUnreachable,
+            "its kind cannot be looked at, so nothing is written",
+        )),
+        Action::Apply { .. } if stage.is_over() => Done::Preempted,
+        Action::Apply { why, uid } => {
+            match apply(stage, &task.key, why, uid.as_deref()).await {
+                Ok(applied) => Done::Applied(Box::new(applied)),
+                Err(trouble) => Done::Trouble(trouble),
+            }
+        }
+    }
+}
+
+/// Notes what became of a task.
+fn settle(
+    stage: Stage<'_>,
+    task: &Task,
+    done: Done,
+    ledger: &mut Ledger<'_>,
+    acted: &mut Acted,
+) {
+    let Stage { shared, app, .. } = stage;
+    let key = &task.key;
+    let drift = match &task.action {
+        Action::Apply { why: Why::Drift(drift), .. } => Some(drift),
+        _ => None,
+    };
+    if drift.is_some() {
+        shared.metrics.drifted(app, &key.kind);
+    }
+    match done {
+        Done::Nothing => {}
+        Done::Preempted => acted.preempted = true,
+        Done::Applied(applied) => {
+            shared.metrics.applied(app, "ok");
+            acted.written += 1;
+            if let Some(drift) = drift {
+                tracing::info!(%app, %key, ?drift, "corrected");
+                shared.metrics.corrected(app, &key.kind);
+                let manager = applied.taken_from.clone().or_else(|| culprit(drift));
+                ledger.corrections.push(Correction { key: key.clone(), manager });
+            } else {
+                tracing::debug!(%app, %key, "applied");
+            }
+            ledger.inventory.record(key, applied.written);
+        }
+        Done::Trouble(trouble) => {
+            shared.metrics.applied(app, if trouble.patient { "waiting" } else { "error" });
+            let trouble = trouble.about(key);
+            let message = stage.release.scrubber.scrub(&trouble.message);
+            tracing::info!(%app, %key, reason = %trouble.reason, message, "not applied");
+            acted.troubles.insert(key.clone(), trouble);
+        }
+    }
+}
+
+fn culprit(drift: &plan::Drift) -> Option<String> {
+    match drift {
+        plan::Drift::Changed { managers } => managers.iter().next().cloned(),
+        plan::Drift::None
+        | plan::Drift::Deleted
+        | plan::Drift::Recreated
+        | plan::Drift::Deleting
+        | plan::Drift::Unknown => None,
+    }
+}

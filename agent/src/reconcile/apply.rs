@@ -1,0 +1,256 @@
+//! Applies one object: not forced, refused on conflict unless the policy takes or yields the field.
+
+use model::{ObjectKey, Reason};
+use plan::{
+    Answer, Asked, Class, ConflictCause, DesiredObject, Failure, LiveMeta, Ownership, Resolution,
+    Verb, Why, Written, classify, conflict_policy,
+};
+use serde_json::Value;
+
+use super::act::Stage;
+use super::report::Trouble;
+use crate::cluster::{Force, Found, Reply, Resource, Validation};
+
+/// Requests for one object in one round: apply, yield, force, and once more.
+const TRIES_MAX: usize = 4;
+
+/// A write that was answered.
+#[derive(Debug)]
+pub(super) struct Applied {
+    pub(super) written: Written,
+    /// Whose field was taken back.
+    pub(super) taken_from: Option<String>,
+}
+
+/// Applies `key`. `uid` makes the server refuse when the object has become another one.
+pub(super) async fn apply(
+    stage: Stage<'_>,
+    key: &ObjectKey,
+    why: &Why,
+    uid: Option<&str>,
+) -> Result<Applied, Trouble> {
+    let Some(object) = stage.release.desired.get(key) else {
+        return Err(Trouble::terminal(Reason::Internal, "it is in the plan and not desired"));
+    };
+    let resource = served(stage, key, object).await?;
+    let ownership = Ownership::of(stage.app);
+    let validation = match why {
+        Why::Drift(_) => Validation::Warn,
+        Why::Create | Why::Update | Why::Resume | Why::Adopt => Validation::Strict,
+    };
+    let mut body = object.body_for(uid);
+    let mut force = Force::No;
+    let mut taken_from = None;
+    for _ in 0..TRIES_MAX {
+        let manager = ownership.manager();
+        let reply = stage
+            .shared
+            .cluster
+            .apply(&resource, key, &body, manager, (force, validation))
+            .await
+            .map_err(|fault| Trouble::unreachable(&fault))?;
+        if reply.is_success() {
+            return accepted(stage, key, object, &ownership, &reply, taken_from);
+        }
+        let failure = understand(stage, key, Verb::Apply, &reply);
+        let Class::Conflict(causes) = &failure.class else {
+            return Err(refused(stage, key, &resource, &body, uid, failure).await);
+        };
+        stage.shared.metrics.conflict(&key.kind);
+        match resolve(causes, &reply.body) {
+            Resolution::Fail => return Err(Trouble::of(&failure)),
+            Resolution::Yield => {
+                for cause in causes {
+                    let through = through_scale(&reply.body, cause);
+                    if conflict_policy(&cause.manager, &cause.field, through) == Resolution::Yield {
+                        leave_out(&mut body, &cause.field);
+                    }
+                }
+                tracing::debug!(%key, "a field is shared with a scaler");
+            }
+            Resolution::Force => {
+                force = Force::Yes;
+                taken_from = causes.first().map(|cause| cause.manager.clone());
+            }
+        }
+    }
+    Err(Trouble::waiting(Reason::FieldConflict, "its fields change hands faster than we apply"))
+}
+
+/// Where the release wants it served.
+async fn served(
+    stage: Stage<'_>,
+    key: &ObjectKey,
+    object: &DesiredObject,
+) -> Result<Resource, Trouble> {
+    let version = object.version();
+    let mut found = stage.shared.cluster.kinds().find(&key.group, version, &key.kind);
+    if !matches!(found, Found::Served(_)) {
+        let kinds = stage.shared.cluster.refresh_kinds().await;
+        let kinds = kinds.map_err(|fault| Trouble::unreachable(&fault))?;
+        found = kinds.find(&key.group, version, &key.kind);
+    }
+    let api = &object.api_version;
+    match found {
+        Found::Served(resource) => Ok(resource),
+        Found::Unknown => Err(Trouble::waiting(
+            Reason::ApiServerUnreachable,
+            format!("whether `{api}` is served cannot be told now"),
+        )),
+        Found::OtherVersions(versions) => Err(Trouble::terminal(
+            Reason::KindMissing,
+            format!("`{api}` is not served; served are: {}", versions.join(", ")),
+        )),
+        Found::No if planned(stage, key) => Err(Trouble::not_yet(
+            Reason::DependencyFailed,
+            format!("waits until `{api}` is served"),
+        )),
+        Found::No => Err(Trouble::terminal(
+            Reason::KindMissing,
+            format!("`{api}` {} is not served by this cluster", key.kind),
+        )),
+    }
+}
+
+/// Whether the definition of `key`'s kind is part of the App.
+fn planned(stage: Stage<'_>, key: &ObjectKey) -> bool {
+    stage.release.desired.objects().values().any(|object| {
+        let text = |path: &str| object.body.pointer(path).and_then(Value::as_str);
+        object.key.kind == "CustomResourceDefinition"
+            && text("/spec/group") == Some(&key.group)
+            && text("/spec/names/kind") == Some(&key.kind)
+    })
+}
+
+/// Takes the answer of a write that worked.
+fn accepted(
+    stage: Stage<'_>,
+    key: &ObjectKey,
+    object: &DesiredObject,
+    ownership: &Ownership,
+    reply: &Reply,
+    taken_from: Option<String>,
+) -> Result<Applied, Trouble> {
+    let Some(meta) = LiveMeta::read(&reply.body, ownership) else {
+        stage.shared.mirror.doubt(key);
+        return Err(Trouble::waiting(Reason::ApiServerUnreachable, "the answer has no metadata"));
+    };
+    stage.shared.mirror.wrote(key, &reply.body);
+    if meta.deleting {
+        // 200 onto an object on its way out means nothing: it vanishes all the same.
+        return Err(Trouble::not_yet(Reason::ObjectTerminating, "it is being deleted"));
+    }
+    let version = object.version().to_owned();
+    let written = Written { version, fingerprint: object.fingerprint, meta };
+    Ok(Applied { written, taken_from })
+}
+
+/// Understands a refusal.
+pub(super) fn understand(
+    stage: Stage<'_>,
+    key: &ObjectKey,
+    verb: Verb,
+    reply: &Reply,
+) -> Failure {
+    let namespace = ObjectKey {
+        group: String::new(),
+        kind: "Namespace".to_owned(),
+        namespace: String::new(),
+        name: key.namespace.clone(),
+    };
+    let asked = Asked {
+        verb,
+        key,
+        namespace_planned: stage.release.desired.get(&namespace).is_some(),
+        definition_planned: planned(stage, key),
+    };
+    let answer = Answer {
+        code: reply.code,
+        status: reply.body.is_object().then_some(&reply.body),
+        text: &reply.text,
+        retry_after: reply.retry_after,
+    };
+    classify(&asked, &answer)
+}
+
+/// What a refusal asks for before it is believed.
+async fn refused(
+    stage: Stage<'_>,
+    key: &ObjectKey,
+    resource: &Resource,
+    body: &Value,
+    uid: Option<&str>,
+    failure: Failure,
+) -> Trouble {
+    let failure = match &failure.class {
+        // Is the object wrong, or only the change? A dry-run under another name tells.
+        Class::Invalid if uid.is_some() => {
+            let probe = plan::probe_body(body, "tidegate-probe");
+            let manager = Ownership::of(stage.app);
+            let answer = stage.shared.cluster.probe(resource, key, &probe, manager.manager()).await;
+            match answer {
+                Ok(reply) => plan::probe_verdict(failure, reply.code),
+                Err(_) => failure,
+            }
+        }
+        Class::Race | Class::Ambiguous | Class::Gone => {
+            stage.shared.mirror.doubt(key);
+            failure
+        }
+        Class::UnknownKind => {
+            if let Err(fault) = stage.shared.cluster.refresh_kinds().await {
+                tracing::debug!(fault = crate::causes(&fault), "discovery failed");
+            }
+            failure
+        }
+        _ => failure,
+    };
+    Trouble::of(&failure)
+}
+
+/// The worst of the resolutions: `Fail` over `Yield` over `Force`.
+fn resolve(causes: &[ConflictCause], status: &Value) -> Resolution {
+    let one = |c: &ConflictCause| conflict_policy(&c.manager, &c.field, through_scale(status, c));
+    causes.iter().map(one).max().unwrap_or(Resolution::Fail)
+}
+
+/// Whether the server says that the field was set through the `scale` subresource.
+fn through_scale(status: &Value, cause: &ConflictCause) -> bool {
+    let causes = status.pointer("/details/causes").and_then(Value::as_array);
+    causes.into_iter().flatten().any(|c| {
+        let text = |name: &str| c.get(name).and_then(Value::as_str).unwrap_or("");
+        text("field") == cause.field
+            && text("message").contains(&format!("\"{}\"", cause.manager))
+            && text("message").contains("subresource \"scale\"")
+    })
+}
+
+/// Removes the leaf at a dotted path such as `.spec.replicas`; a path with keys of lists is left alone,
+/// because only `replicas` is ever shared.
+fn leave_out(body: &mut Value, field: &str) {
+    let path = field.trim_start_matches('.');
+    if path.contains(['[', '"']) {
+        return;
+    }
+    let (parent, leaf) = path.rsplit_once('.').unwrap_or(("", path));
+    let pointer: String = parent.split('.').filter(|p| !p.is_empty()).map(|p| format!("/{p}")).collect();
+    if let Some(Value::Object(map)) = body.pointer_mut(&pointer) {
+        map.shift_remove(leaf);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_shared_field_is_left_out_and_nothing_else() {
+        let mut body = json!({"spec": {"replicas": 3, "paused": false}});
+        leave_out(&mut body, ".spec.replicas");
+        assert_eq!(body, json!({"spec": {"paused": false}}));
+        leave_out(&mut body, ".spec.template.spec.containers[name=\"web\"].image");
+        assert_eq!(body, json!({"spec": {"paused": false}}));
+    }
+}

@@ -1,0 +1,395 @@
+//! What the watches have seen: per object its metadata and a verdict, never its content.
+//!
+//! One watch a kind, over all Apps, by the ownership label. A full object is judged when it arrives and then
+//! dropped; it stays only while it is unwell, because then time alone may change the verdict.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use model::{AppName, ObjectKey};
+use plan::{HealthContext, LiveMeta, Ownership, Verdict};
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use crate::clock::Clock;
+use crate::cluster::{self, Change, Cluster, Depth, Resource};
+
+/// Kinds watched at the same time: each is a connection.
+const WATCHES_MAX: usize = 100;
+
+/// Group and kind.
+pub(super) type Kind = (String, String);
+
+/// One object.
+#[derive(Debug, Clone)]
+struct Seen {
+    meta: LiveMeta,
+    verdict: Verdict,
+    /// While it is unwell.
+    object: Option<Value>,
+}
+
+/// One kind.
+#[derive(Debug)]
+struct Watched {
+    resource: Resource,
+    task: AbortHandle,
+    /// Why it cannot be looked at; `None` once a list came.
+    blind: Option<String>,
+    seen: BTreeMap<ObjectKey, Seen>,
+    /// Looked for one by one, and not there.
+    absent: BTreeSet<ObjectKey>,
+}
+
+/// The last write of ours.
+#[derive(Debug, Clone)]
+struct Write {
+    version: String,
+    at: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    kinds: BTreeMap<Kind, Watched>,
+    writes: BTreeMap<ObjectKey, Write>,
+    apps: BTreeMap<AppName, (Arc<Notify>, BTreeSet<Kind>)>,
+}
+
+/// What is known about one object.
+#[derive(Debug, Clone)]
+pub(super) enum Look {
+    /// There.
+    Present(LiveMeta),
+    /// Not there: looked for.
+    Absent,
+    /// Not among what is watched, which may mean that only its label is gone.
+    NotSeen,
+    /// Its kind cannot be looked at.
+    Blind(String),
+}
+
+/// Shared by all Apps.
+#[derive(Debug)]
+pub(super) struct Mirror {
+    inner: Mutex<Inner>,
+    synced: Notify,
+    cluster: Cluster,
+    clock: Clock,
+    this: Weak<Mirror>,
+}
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        for watched in self.lock().kinds.values() {
+            watched.task.abort();
+        }
+    }
+}
+
+impl Mirror {
+    pub(super) fn new(cluster: Cluster, clock: Clock) -> Arc<Mirror> {
+        Arc::new_cyclic(|this| Mirror {
+            inner: Mutex::default(),
+            synced: Notify::new(),
+            cluster,
+            clock,
+            this: Weak::clone(this),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches `resources` for `app`, which is told through `moved`; kinds that nobody wants any more are let go.
+    pub(super) fn follow(&self, app: &AppName, moved: &Arc<Notify>, resources: &[Resource]) {
+        let kind = |r: &Resource| (r.group.clone(), r.kind.clone());
+        let mut inner = self.lock();
+        let wanted: BTreeSet<Kind> = resources.iter().map(kind).collect();
+        inner.apps.insert(app.clone(), (Arc::clone(moved), wanted));
+        let needed: BTreeSet<Kind> =
+            inner.apps.values().flat_map(|(_, kinds)| kinds.iter().cloned()).collect();
+        inner.kinds.retain(|kind, watched| {
+            let keep = needed.contains(kind);
+            if !keep {
+                watched.task.abort();
+            }
+            keep
+        });
+        for resource in resources.iter().filter(|r| r.watchable) {
+            let kind = kind(resource);
+            let same = inner.kinds.get(&kind).is_some_and(|w| {
+                w.blind.is_none() || w.resource == *resource
+            });
+            if same || (!inner.kinds.contains_key(&kind) && inner.kinds.len() >= WATCHES_MAX) {
+                continue;
+            }
+            if let Some(old) = inner.kinds.insert(kind, self.start(resource)) {
+                old.task.abort();
+            }
+        }
+    }
+
+    fn start(&self, resource: &Resource) -> Watched {
+        let kind = (resource.group.clone(), resource.kind.clone());
+        let depth = if plan::judged_by_existence(&resource.group, &resource.kind) {
+            Depth::Metadata
+        } else {
+            Depth::Full
+        };
+        let this = Weak::clone(&self.this);
+        let sink = move |change| match this.upgrade() {
+            Some(mirror) => {
+                mirror.take(&kind, change);
+                ControlFlow::Continue(())
+            }
+            None => ControlFlow::Break(()),
+        };
+        let watch =
+            cluster::watch(self.cluster.clone(), resource.clone(), depth, Ownership::LABEL, sink);
+        Watched {
+            resource: resource.clone(),
+            task: tokio::spawn(watch).abort_handle(),
+            blind: Some("not listed yet".to_owned()),
+            seen: BTreeMap::new(),
+            absent: BTreeSet::new(),
+        }
+    }
+
+    /// Waits until each of `resources` was listed or could not be, at most `longest`.
+    pub(super) async fn ready(&self, resources: &[Resource], longest: Duration) {
+        let until = tokio::time::Instant::now() + longest;
+        loop {
+            let told = self.synced.notified();
+            let waiting = {
+                let inner = self.lock();
+                resources.iter().any(|r| {
+                    let kind = (r.group.clone(), r.kind.clone());
+                    let blind = inner.kinds.get(&kind).and_then(|w| w.blind.as_deref());
+                    blind == Some("not listed yet")
+                })
+            };
+            if !waiting || tokio::time::timeout_at(until, told).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// One change of one watch.
+    fn take(&self, kind: &Kind, change: Change) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let Some(watched) = inner.kinds.get_mut(kind) else { return };
+        let mut moved = BTreeSet::new();
+        match change {
+            Change::Listed { items, resource_version } => {
+                self.relist(watched, &inner.writes, &items, &resource_version, &mut moved);
+                self.synced.notify_waiters();
+            }
+            Change::Present(object) => {
+                self.present(watched, &inner.writes, &object, &mut moved);
+            }
+            Change::Absent(object) => {
+                let key = key_of(&watched.resource, &object);
+                let older = |seen: &Seen| newer(&seen.meta.resource_version, version(&object));
+                if !watched.seen.get(&key).is_some_and(older)
+                    && let Some(seen) = watched.seen.remove(&key)
+                {
+                    moved.extend(seen.meta.owner);
+                }
+            }
+            Change::Blind(fault) => {
+                let first = watched.blind.is_none();
+                watched.blind = Some(crate::causes(&fault));
+                if first {
+                    tracing::warn!(kind = kind.1, fault = crate::causes(&fault), "cannot look");
+                }
+                self.synced.notify_waiters();
+            }
+        }
+        for owner in moved {
+            let app = AppName::parse(&owner).ok().and_then(|app| inner.apps.get(&app));
+            if let Some((notify, _)) = app {
+                notify.notify_one();
+            }
+        }
+    }
+
+    /// Replaces what is known by a list; own writes that the list does not know yet stay.
+    fn relist(
+        &self,
+        watched: &mut Watched,
+        writes: &BTreeMap<ObjectKey, Write>,
+        items: &[Value],
+        listed: &str,
+        moved: &mut BTreeSet<String>,
+    ) {
+        let was_blind = watched.blind.take().is_some();
+        let keys: BTreeSet<ObjectKey> =
+            items.iter().map(|item| key_of(&watched.resource, item)).collect();
+        watched.seen.retain(|key, seen| {
+            let stays = keys.contains(key) || newer(&seen.meta.resource_version, listed);
+            if !stays {
+                moved.extend(seen.meta.owner.clone());
+            }
+            stays
+        });
+        watched.absent.clear();
+        for item in items {
+            self.present(watched, writes, item, moved);
+        }
+        if was_blind {
+            // Who waited for this kind is woken even if nothing of it exists.
+            moved.extend(watched.seen.values().filter_map(|s| s.meta.owner.clone()));
+        }
+    }
+
+    /// Takes one object, unless something newer is known.
+    fn present(
+        &self,
+        watched: &mut Watched,
+        writes: &BTreeMap<ObjectKey, Write>,
+        object: &Value,
+        moved: &mut BTreeSet<String>,
+    ) {
+        let key = key_of(&watched.resource, object);
+        let known = watched.seen.get(&key);
+        if known.is_some_and(|k| newer(&k.meta.resource_version, version(object))) {
+            return;
+        }
+        let has_status = Some(watched.resource.has_status);
+        let Some(seen) = self.judge(&key, object, writes.get(&key), has_status) else { return };
+        let same = known.is_some_and(|k| {
+            k.meta.uid == seen.meta.uid
+                && k.meta.sig == seen.meta.sig
+                && k.meta.owner == seen.meta.owner
+                && k.meta.id == seen.meta.id
+                && k.meta.deleting == seen.meta.deleting
+                && k.verdict == seen.verdict
+        });
+        if !same {
+            moved.extend(known.and_then(|k| k.meta.owner.clone()));
+            moved.extend(seen.meta.owner.clone());
+        }
+        watched.absent.remove(&key);
+        watched.seen.insert(key, seen);
+    }
+
+    /// Reads and judges.
+    fn judge(
+        &self,
+        key: &ObjectKey,
+        object: &Value,
+        write: Option<&Write>,
+        has_status: Option<bool>,
+    ) -> Option<Seen> {
+        let owner = object.pointer("/metadata/labels").and_then(|l| l.get(Ownership::LABEL));
+        let app = owner.and_then(Value::as_str).and_then(|owner| AppName::parse(owner).ok());
+        // Whose marks do not matter for an object without an owner; any App's view of it is the same.
+        let app = app.or_else(|| AppName::parse("none").ok())?;
+        let meta = LiveMeta::read(object, &Ownership::of(&app))?;
+        let context = HealthContext {
+            applied_rv: write.map(|w| w.version.clone()),
+            since_apply: write.map(|w| self.clock.elapsed().saturating_sub(w.at)),
+            has_status,
+            ..HealthContext::at(self.clock.now())
+        };
+        let verdict = plan::health(object, &context);
+        let well = verdict.is_settled() && verdict.recheck.is_none();
+        let whole = !plan::judged_by_existence(&key.group, &key.kind);
+        let object = (whole && !well).then(|| object.clone());
+        Some(Seen { meta, verdict, object })
+    }
+
+    /// What is known about `key`.
+    pub(super) fn look(&self, key: &ObjectKey) -> Look {
+        let inner = self.lock();
+        let Some(watched) = inner.kinds.get(&(key.group.clone(), key.kind.clone())) else {
+            return Look::NotSeen;
+        };
+        match (watched.seen.get(key), &watched.blind) {
+            (Some(seen), None) => Look::Present(seen.meta.clone()),
+            (_, Some(why)) => Look::Blind(why.clone()),
+            (None, None) if watched.absent.contains(key) => Look::Absent,
+            (None, None) => Look::NotSeen,
+        }
+    }
+
+    /// The verdict on `key` at this moment; `None` when it is not seen.
+    pub(super) fn verdict(&self, key: &ObjectKey) -> Option<Verdict> {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let watched = inner.kinds.get_mut(&(key.group.clone(), key.kind.clone()))?;
+        let has_status = Some(watched.resource.has_status);
+        let object = watched.seen.get(key)?.object.clone();
+        if let Some(object) = object
+            && let Some(again) = self.judge(key, &object, inner.writes.get(key), has_status)
+        {
+            watched.seen.insert(key.clone(), again);
+        }
+        watched.seen.get(key).map(|seen| seen.verdict.clone())
+    }
+
+    /// Takes the answer to a write of ours, so that its own event is no news.
+    pub(super) fn wrote(&self, key: &ObjectKey, answer: &Value) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let at = self.clock.elapsed();
+        inner.writes.insert(key.clone(), Write { version: version(answer).to_owned(), at });
+        if let Some(watched) = inner.kinds.get_mut(&(key.group.clone(), key.kind.clone())) {
+            self.present(watched, &inner.writes, answer, &mut BTreeSet::new());
+        }
+    }
+
+    /// Takes what a single read found.
+    pub(super) fn found(&self, key: &ObjectKey, object: Option<&Value>) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let Some(watched) = inner.kinds.get_mut(&(key.group.clone(), key.kind.clone())) else {
+            return;
+        };
+        match object {
+            Some(_) => {
+                watched.absent.remove(key);
+            }
+            None => {
+                watched.seen.remove(key);
+                watched.absent.insert(key.clone());
+            }
+        }
+    }
+
+    /// What is known about `key` is in doubt: the next look is a read.
+    pub(super) fn doubt(&self, key: &ObjectKey) {
+        if let Some(watched) = self.lock().kinds.get_mut(&(key.group.clone(), key.kind.clone())) {
+            watched.seen.remove(key);
+            watched.absent.remove(key);
+        }
+    }
+}
+
+fn version(object: &Value) -> &str {
+    object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or("")
+}
+
+/// Whether version `a` is newer than `b`. Versions are opaque by contract and numbers in fact (and by
+/// contract since 1.35); what is no number is never newer, so that the event wins.
+fn newer(a: &str, b: &str) -> bool {
+    matches!((a.parse::<u64>(), b.parse::<u64>()), (Ok(a), Ok(b)) if a > b)
+}
+
+fn key_of(resource: &Resource, object: &Value) -> ObjectKey {
+    let text = |name: &str| {
+        let value = object.get("metadata").and_then(|m| m.get(name)).and_then(Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    ObjectKey {
+        group: resource.group.clone(),
+        kind: resource.kind.clone(),
+        namespace: text("namespace"),
+        name: text("name"),
+    }
+}

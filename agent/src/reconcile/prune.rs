@@ -1,0 +1,283 @@
+//! Removes what is no longer desired: each object is looked at again just before, deleted with the uid that was
+//! judged, and forgotten only when it was seen to be gone.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use model::{ObjectKey, Reason};
+use plan::{
+    Entry, Forget, Guard, Hold, LiveMeta, Ownership, Plan, Prune, PruneTask, Sight, Spread, Verb,
+    is_content, prune_decision,
+};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::act::{Ledger, Stage};
+use super::apply::understand;
+use super::observe::resource;
+use super::report::{Acted, Trouble};
+use crate::cluster::{Found, Propagation, Resource};
+
+/// Longest wait, within one round, for a deleted object to go; what takes longer is looked at again later.
+const GONE_MAX: Duration = Duration::from_secs(3);
+/// First pause between two looks; doubles up to a second.
+const LOOK_MIN: Duration = Duration::from_millis(30);
+/// Objects of one kind that are looked at to tell whether a namespace holds anything.
+const CONTENT_MAX: usize = 50;
+
+/// What became of one entry.
+enum Removed {
+    /// Drop it.
+    Forget(&'static str),
+    /// Keep it.
+    Keep(Trouble),
+}
+
+/// Prunes step by step; a step begins when the one before is gone.
+pub(super) async fn prune(
+    stage: Stage<'_>,
+    plan: &Plan,
+    ledger: &mut Ledger<'_>,
+    acted: &mut Acted,
+) {
+    for step in &plan.prune {
+        let mut started = Vec::new();
+        for task in step {
+            let entry = ledger.inventory.get(&task.key).cloned();
+            started.push(async move { (task, remove(stage, task, entry).await) });
+        }
+        let mut tasks =
+            futures::stream::iter(started).buffer_unordered(stage.shared.limits.in_flight_per_app);
+        let mut results = Vec::new();
+        while let Some(result) = tasks.next().await {
+            results.push(result);
+        }
+        drop(tasks);
+        for (task, removed) in results {
+            let (app, key) = (stage.app, &task.key);
+            match removed {
+                Removed::Forget(how) => {
+                    tracing::info!(%app, %key, how, "pruned");
+                    stage.shared.metrics.pruned(app, how);
+                    ledger.inventory.forget(key);
+                }
+                Removed::Keep(trouble) => {
+                    stage.shared.metrics.pruned(app, "waiting");
+                    acted.others.push(trouble.about(key));
+                }
+            }
+        }
+        if !acted.is_done() || stage.is_over() {
+            acted.preempted |= stage.is_over();
+            return;
+        }
+    }
+}
+
+async fn remove(stage: Stage<'_>, task: &PruneTask, entry: Option<Entry>) -> Removed {
+    let Some(entry) = entry else { return Removed::Forget("gone") };
+    let place = match resource(&stage.observed.kinds, &task.key, &task.version) {
+        Found::Served(resource) => resource,
+        // The whole kind is confirmed gone, and its objects with it.
+        Found::No => return Removed::Forget("gone"),
+        Found::Unknown | Found::OtherVersions(_) => {
+            return Removed::Keep(Trouble::waiting(
+                Reason::PruneBlocked,
+                "its kind cannot be looked at now",
+            ));
+        }
+    };
+    match &task.prune {
+        Prune::Gone => Removed::Forget("gone"),
+        Prune::Forget(forget) => forgotten(stage, task, forget),
+        Prune::Hold(hold) => Removed::Keep(held(*hold)),
+        Prune::Deleting { .. } => gone(stage, &task.key, &place, &entry).await,
+        Prune::Detach(_) | Prune::Delete { .. } => {
+            again(stage, task, &place, &entry).await.unwrap_or_else(Removed::Keep)
+        }
+    }
+}
+
+fn forgotten(stage: Stage<'_>, task: &PruneTask, forget: &Forget) -> Removed {
+    tracing::warn!(app = %stage.app, key = %task.key, ?forget, "not ours any more; left alone");
+    Removed::Forget(match forget {
+        Forget::Recreated => "recreated",
+        Forget::Taken(_) => "taken",
+        Forget::CopiedMarks => "copied",
+    })
+}
+
+fn held(hold: Hold) -> Trouble {
+    let message = match hold {
+        Hold::NotSeen => "its kind cannot be looked at now",
+        Hold::Unconfirmed => "our write of it was never answered, so it is not proven to be ours",
+        Hold::AfterFailure => "the release is not applied in full yet",
+    };
+    Trouble::waiting(Reason::PruneBlocked, message)
+}
+
+/// Looks again, decides again, and only then touches it.
+async fn again(
+    stage: Stage<'_>,
+    task: &PruneTask,
+    place: &Resource,
+    entry: &Entry,
+) -> Result<Removed, Trouble> {
+    let key = &task.key;
+    let cluster = &stage.shared.cluster;
+    let ownership = Ownership::of(stage.app);
+    let reply = cluster.metadata(place, key).await.map_err(|e| Trouble::unreachable(&e))?;
+    let meta = match reply.code {
+        200 => LiveMeta::read(&reply.body, &ownership),
+        404 => None,
+        _ => return Err(Trouble::of(&understand(stage, key, Verb::Read, &reply))),
+    };
+    let sight = match (&meta, reply.code) {
+        (Some(meta), _) => Sight::Present(meta),
+        (None, 404) => Sight::Absent,
+        (None, _) => Sight::Unknown,
+    };
+    match prune_decision(key, entry, sight, stage.app) {
+        Prune::Gone => {
+            stage.shared.mirror.found(key, None);
+            Ok(Removed::Forget("gone"))
+        }
+        Prune::Forget(forget) => Ok(forgotten(stage, task, &forget)),
+        Prune::Hold(hold) => Err(held(hold)),
+        Prune::Deleting { .. } => Ok(gone(stage, key, place, entry).await),
+        Prune::Detach(why) => {
+            detach(stage, key, place, &ownership).await?;
+            tracing::info!(app = %stage.app, %key, ?why, "kept, our marks taken off");
+            Ok(Removed::Forget("orphaned"))
+        }
+        Prune::Delete { uid, spread, guard } => {
+            if let Some(guard) = guard {
+                clear(stage, key, guard).await?;
+            }
+            delete(stage, key, place, &uid, spread).await?;
+            Ok(gone(stage, key, place, entry).await)
+        }
+    }
+}
+
+async fn delete(
+    stage: Stage<'_>,
+    key: &ObjectKey,
+    place: &Resource,
+    uid: &str,
+    spread: Spread,
+) -> Result<(), Trouble> {
+    let propagation = match spread {
+        Spread::Background => Propagation::Background,
+        Spread::Foreground => Propagation::Foreground,
+    };
+    let reply = stage.shared.cluster.delete(place, key, uid, propagation).await;
+    let reply = reply.map_err(|e| Trouble::unreachable(&e))?;
+    if reply.is_success() || reply.code == 404 {
+        return Ok(());
+    }
+    stage.shared.mirror.doubt(key);
+    Err(Trouble::of(&understand(stage, key, Verb::Delete, &reply)))
+}
+
+async fn detach(
+    stage: Stage<'_>,
+    key: &ObjectKey,
+    place: &Resource,
+    ownership: &Ownership,
+) -> Result<(), Trouble> {
+    let cluster = &stage.shared.cluster;
+    let reply = cluster.object(place, key).await.map_err(|e| Trouble::unreachable(&e))?;
+    let patch = ownership.detach_patch(&reply.body);
+    if !reply.is_success() || patch.is_empty() {
+        return Ok(());
+    }
+    // Another manager than ours, or the patch itself would make an entry of ours.
+    let patched = cluster.patch(place, key, &Value::Array(patch), "tidegate-agent-detach").await;
+    let patched = patched.map_err(|e| Trouble::unreachable(&e))?;
+    if patched.is_success() || patched.code == 404 {
+        Ok(())
+    } else {
+        Err(Trouble::waiting(Reason::PruneBlocked, "it changed while our marks were taken off"))
+    }
+}
+
+/// Checks what must hold just before a container of other objects goes.
+async fn clear(stage: Stage<'_>, key: &ObjectKey, guard: Guard) -> Result<(), Trouble> {
+    let cluster = &stage.shared.cluster;
+    let blocked = |message: String| Trouble::waiting(Reason::PruneBlocked, message);
+    match guard {
+        Guard::NamespaceEmpty => {
+            let ownership = Ownership::of(stage.app);
+            for place in stage.observed.kinds.all().filter(|r| r.namespaced) {
+                let listed = cluster.list_metadata(place, &key.name, Some(CONTENT_MAX)).await;
+                let listed = listed.map_err(|e| Trouble::unreachable(&e))?;
+                for item in &listed.items {
+                    let name = item.pointer("/metadata/name").and_then(Value::as_str);
+                    let inside = ObjectKey {
+                        group: place.group.clone(),
+                        kind: place.kind.clone(),
+                        namespace: key.name.clone(),
+                        name: name.unwrap_or_default().to_owned(),
+                    };
+                    let meta = LiveMeta::read(item, &ownership).unwrap_or_default();
+                    if is_content(&inside, &meta) {
+                        return Err(blocked(format!("it still holds {inside}")));
+                    }
+                }
+            }
+            Ok(())
+        }
+        Guard::NoInstances => {
+            let Some((plural, group)) = key.name.split_once('.') else { return Ok(()) };
+            let place = stage.observed.kinds.all().find(|r| r.group == group && r.plural == plural);
+            let Some(place) = place else { return Ok(()) };
+            let listed = cluster.list_metadata(place, "", Some(1)).await;
+            let listed = listed.map_err(|e| Trouble::unreachable(&e))?;
+            if listed.items.is_empty() {
+                Ok(())
+            } else {
+                Err(blocked(format!("the cluster still holds objects of kind {}", place.kind)))
+            }
+        }
+    }
+}
+
+/// Waits until it is gone, a little.
+async fn gone(stage: Stage<'_>, key: &ObjectKey, place: &Resource, entry: &Entry) -> Removed {
+    let until = Instant::now() + GONE_MAX;
+    let mut pause = LOOK_MIN;
+    loop {
+        let reply = match stage.shared.cluster.metadata(place, key).await {
+            Ok(reply) => reply,
+            Err(fault) => return Removed::Keep(Trouble::unreachable(&fault)),
+        };
+        let text = |name: &str| {
+            reply.body.get("metadata").and_then(|m| m.get(name)).and_then(Value::as_str)
+        };
+        if reply.code == 404 || text("uid").is_some_and(|uid| Some(uid) != entry.uid.as_deref()) {
+            stage.shared.mirror.found(key, None);
+            return Removed::Forget("deleted");
+        }
+        if stage.is_over() || Instant::now() >= until {
+            let meta = LiveMeta::read(&reply.body, &Ownership::of(stage.app)).unwrap_or_default();
+            let by = if meta.finalizers.is_empty() {
+                String::new()
+            } else {
+                format!(", held by {}", meta.finalizers.join(", "))
+            };
+            let since = text("deletionTimestamp").and_then(|t| t.parse::<jiff::Timestamp>().ok());
+            let now = stage.shared.clock.now();
+            let age = since.map(|since| now.duration_since(since)).unwrap_or_default();
+            let overdue = age.unsigned_abs() > stage.shared.limits.gone;
+            let message = format!("being deleted for {} s{by}", age.as_secs());
+            return Removed::Keep(if overdue {
+                Trouble::waiting(Reason::PruneBlocked, message)
+            } else {
+                Trouble::not_yet(Reason::Pruning, message)
+            });
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
