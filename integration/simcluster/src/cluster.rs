@@ -137,6 +137,7 @@ impl Cluster {
     }
 
     /// Edits an object as another field manager would, with a merge patch.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write `json!` in place")]
     pub fn merge_patch_as(
         &self,
         manager: &str,
@@ -150,6 +151,7 @@ impl Cluster {
     }
 
     /// Writes an object's status as a controller would, with a merge patch on `/status`.
+    #[expect(clippy::needless_pass_by_value, reason = "callers write `json!` in place")]
     pub fn patch_status_as(
         &self,
         manager: &str,
@@ -172,8 +174,14 @@ impl Cluster {
         name: &str,
         replicas: u32,
     ) -> Result<Value, Status> {
-        let patch = json!({"spec": {"replicas": replicas}});
-        self.patch(&Write::by(manager, "scale"), (group, kind), &place(namespace, name), &patch)
+        let mut state = self.shared.state();
+        let kind = known(&state, group, kind)?;
+        let (place, write) = (place(namespace, name), Write::by(manager, "scale"));
+        let scale = json!({"spec": {"replicas": replicas}});
+        let done = ops::modify(&mut state, &kind, &place, &write, |live| {
+            Ok(ops::with_scale(&kind, live, &scale))
+        })?;
+        Ok((*done.object).clone())
     }
 
     fn patch(
@@ -280,9 +288,10 @@ where
         let cluster = self.cluster.clone();
         Box::pin(async move {
             let response = cluster.handle(request).await;
-            match api::is_broken(&response) {
-                true => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
-                false => Ok(response),
+            if api::is_broken(&response) {
+                Err(io::Error::from(io::ErrorKind::ConnectionReset))
+            } else {
+                Ok(response)
             }
         })
     }

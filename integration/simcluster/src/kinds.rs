@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 /// One kind in one version.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "`kind` is the API's own word")]
 pub(crate) struct Kind {
     pub(crate) group: String,
     pub(crate) version: String,
@@ -17,12 +18,19 @@ pub(crate) struct Kind {
     pub(crate) categories: Vec<String>,
     pub(crate) namespaced: bool,
     pub(crate) status: bool,
-    pub(crate) scale: bool,
+    pub(crate) scale: Option<Scale>,
     /// Does the server count changes of the specification in `metadata.generation`?
     pub(crate) counts: bool,
     pub(crate) schema: Type,
     /// For a custom kind, its schema as it stands in the definition.
     pub(crate) custom: Option<Arc<Value>>,
+}
+
+/// Where a kind keeps what its `scale` shows, as JSON pointers.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Scale {
+    pub(crate) asked: String,
+    pub(crate) present: String,
 }
 
 impl Kind {
@@ -123,11 +131,21 @@ pub(crate) fn built_in() -> impl Iterator<Item = Kind> {
             .collect(),
         namespaced: flags & NAMESPACED != 0,
         status: flags & STATUS != 0,
-        scale: flags & SCALE != 0,
+        scale: (flags & SCALE != 0).then(|| Scale {
+            asked: "/spec/replicas".to_owned(),
+            present: "/status/replicas".to_owned(),
+        }),
         counts: flags & COUNTS != 0,
         schema: Type::named(&format!("{package}.{version}.{kind}")),
         custom: None,
     })
+}
+
+/// A definition's paths, `.spec.replicas`, as pointers.
+fn scale(paths: &Value) -> Option<Scale> {
+    let pointer = |name: &str| paths[name].as_str().map(|path| path.replace('.', "/"));
+    let (asked, present) = (pointer("specReplicasPath")?, pointer("statusReplicasPath")?);
+    Some(Scale { asked, present })
 }
 
 /// The kinds that one definition serves, one a version.
@@ -161,7 +179,7 @@ pub(crate) fn custom(definition: &Value) -> Vec<Kind> {
                 categories: texts(&names["categories"]),
                 namespaced: spec["scope"] == "Namespaced",
                 status: version["subresources"]["status"].is_object(),
-                scale: version["subresources"]["scale"].is_object(),
+                scale: scale(&version["subresources"]["scale"]),
                 counts: true,
                 schema: crate::schema::type_of(schema),
                 custom: Some(Arc::new(schema.clone())),

@@ -230,8 +230,8 @@ pub(crate) fn apply(
         .map_or_else(Default::default, |entry| (entry.fields, entry.time));
     let all = entries.iter().fold(set_of(config, schema), |all, entry| all.union(&entry.fields));
     let mut new = pruned(&merged, &last, &all, schema);
-    let changes = compare(&live_bare, &new, schema);
-    let (changed, removed) = (ownable(changes.set, writer), ownable(changes.removed, writer));
+    let difference = compare(&live_bare, &new, schema);
+    let (changed, removed) = (ownable(difference.set, writer), ownable(difference.removed, writer));
     let conflicts: Vec<(usize, Set)> = entries
         .iter()
         .enumerate()

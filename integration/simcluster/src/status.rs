@@ -14,9 +14,9 @@ pub struct Status {
     /// The text for people.
     pub message: String,
     /// `details` of the Status object.
-    pub details: Option<Value>,
+    pub details: Option<Box<Value>>,
     /// `metadata` of the Status object, when it stands for a list.
-    pub list: Option<Value>,
+    pub list: Option<Box<Value>>,
     /// Seconds for the `Retry-After` header.
     pub retry_after: Option<u64>,
 }
@@ -31,11 +31,7 @@ pub(crate) struct Cause {
 
 impl Cause {
     pub(crate) fn invalid(field: &str, value: &Value, text: &str) -> Cause {
-        let shown = match value {
-            Value::Null => "null".to_owned(),
-            other => other.to_string(),
-        };
-        let message = format!("Invalid value: {shown}: {text}");
+        let message = format!("Invalid value: {value}: {text}");
         Cause { reason: "FieldValueInvalid", message, field: field.to_owned() }
     }
 
@@ -60,12 +56,6 @@ impl Cause {
     pub(crate) fn forbidden(field: &str, text: &str) -> Cause {
         let message = format!("Forbidden: {text}");
         Cause { reason: "FieldValueForbidden", message, field: field.to_owned() }
-    }
-
-    /// A cause whose text is given as it is.
-    pub(crate) fn plain(field: &str, message: &str) -> Cause {
-        let (message, field) = (message.to_owned(), field.to_owned());
-        Cause { reason: "FieldValueInvalid", message, field }
     }
 
     pub(crate) fn duplicate(field: &str, value: &Value) -> Cause {
@@ -107,7 +97,7 @@ impl Status {
             details["group"] = json!(kind.group);
         }
         details["kind"] = json!(kind.plural);
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
         self
     }
 
@@ -118,7 +108,7 @@ impl Status {
 
     pub(crate) fn no_namespace(name: &str) -> Status {
         let mut status = Status::new(404, "NotFound", format!("namespaces \"{name}\" not found"));
-        status.details = Some(json!({"name": name, "kind": "namespaces"}));
+        status.details = Some(Box::new(json!({"name": name, "kind": "namespaces"})));
         status
     }
 
@@ -147,7 +137,7 @@ impl Status {
                 json!({"reason": "FieldManagerConflict", "message": message, "field": field})
             })
             .collect();
-        status.details = Some(json!({"causes": causes}));
+        status.details = Some(Box::new(json!({"causes": causes})));
         status
     }
 
@@ -190,7 +180,7 @@ impl Status {
         }
         details["kind"] = json!(kind.kind);
         details["causes"] = causes.iter().map(Cause::to_value).collect();
-        status.details = Some(details);
+        status.details = Some(Box::new(details));
         status
     }
 
@@ -199,16 +189,16 @@ impl Status {
         let Cause { message, field, .. } = cause;
         let text = format!("{options}.meta.k8s.io \"\" is invalid: {field}: {message}");
         let mut status = Status::new(422, "Invalid", text);
-        status.details = Some(json!({
+        status.details = Some(Box::new(json!({
             "group": "meta.k8s.io", "kind": options, "causes": [cause.to_value()],
-        }));
+        })));
         status
     }
 
     /// The group and version are known, this resource is not.
     pub(crate) fn no_resource() -> Status {
         let text = "the server could not find the requested resource";
-        Status { details: Some(json!({})), ..Status::new(404, "NotFound", text) }
+        Status { details: Some(Box::new(json!({}))), ..Status::new(404, "NotFound", text) }
     }
 
     pub(crate) fn bad_request(text: impl Into<String>) -> Status {
@@ -218,7 +208,7 @@ impl Status {
     pub(crate) fn method_not_allowed() -> Status {
         let text = "the server does not allow this method on the requested resource";
         let mut status = Status::new(405, "MethodNotAllowed", text);
-        status.details = Some(json!({}));
+        status.details = Some(Box::new(json!({})));
         status
     }
 
@@ -236,14 +226,14 @@ impl Status {
         let mut value = json!({
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": self.list.clone().unwrap_or_else(|| json!({})),
+            "metadata": self.list.as_deref().cloned().unwrap_or_else(|| json!({})),
             "status": "Failure",
             "message": self.message,
         });
         if !self.reason.is_empty() {
             value["reason"] = json!(self.reason);
         }
-        let mut details = self.details.clone();
+        let mut details = self.details.as_deref().cloned();
         if let Some(seconds) = self.retry_after {
             details.get_or_insert_with(|| json!({}))["retryAfterSeconds"] = json!(seconds);
         }

@@ -182,9 +182,10 @@ fn verbs(kind: &Kind) -> Vec<&'static str> {
 
 /// The kind as the aggregated form names it: built-in kinds without group and version.
 fn named(kind: &Kind) -> Value {
-    match kind.custom.is_some() {
-        true => json!({"group": kind.group, "version": kind.version, "kind": kind.kind}),
-        false => json!({"group": "", "version": "", "kind": kind.kind}),
+    if kind.custom.is_some() {
+        json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
+    } else {
+        json!({"group": "", "version": "", "kind": kind.kind})
     }
 }
 
@@ -193,7 +194,7 @@ fn parts(kind: &Kind) -> Vec<(&'static str, Value)> {
     let own = named(kind);
     let scale = json!({"group": "autoscaling", "version": "v1", "kind": "Scale"});
     let mut parts = Vec::new();
-    if kind.scale {
+    if kind.scale.is_some() {
         parts.push(("scale", scale));
     }
     if kind.status {
@@ -202,7 +203,7 @@ fn parts(kind: &Kind) -> Vec<(&'static str, Value)> {
     parts
 }
 
-/// The aggregated form: all groups in one document, with an ETag.
+/// The aggregated form: all groups in one document, with an `ETag`.
 fn whole(ask: &Ask, state: &State, core: bool) -> Answer {
     let items: Vec<Value> = groups(state)
         .iter()
@@ -234,9 +235,10 @@ fn whole(ask: &Ask, state: &State, core: bool) -> Answer {
         (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     let tag = format!("\"{sum:016X}\"");
-    match ask.header(http::header::IF_NONE_MATCH) == tag {
-        true => Answer::not_modified().tagged(tag),
-        false => Answer::discovery(&value).tagged(tag),
+    if ask.header(http::header::IF_NONE_MATCH) == tag {
+        Answer::not_modified().tagged(tag)
+    } else {
+        Answer::discovery(&value).tagged(tag)
     }
 }
 

@@ -63,13 +63,11 @@ where
     if !reachable(shared).await {
         return broken();
     }
-    let body = match http_body_util::Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(_) => {
-            let text = format!("limit is {BODY_LIMIT}");
-            return Answer::from(Status::new(413, "RequestEntityTooLarge", text)).respond();
-        }
+    let Ok(body) = http_body_util::Limited::new(body, BODY_LIMIT).collect().await else {
+        let text = format!("limit is {BODY_LIMIT}");
+        return Answer::from(Status::new(413, "RequestEntityTooLarge", text)).respond();
     };
+    let body = body.to_bytes();
     if let Some(refusal) = shared.faults.refusal(verb, &resource) {
         return Answer::from(refusal).respond();
     }
@@ -106,7 +104,13 @@ fn dispatch(
     let objects = match target {
         Target::Objects(objects) => objects,
         Target::Unknown => return Ok(Answer::page_not_found()),
-        other => return Ok(discovery::answer(shared, ask, &other)),
+        other @ (Target::Version
+        | Target::Health
+        | Target::Core
+        | Target::Groups
+        | Target::Group(_)
+        | Target::Resources { .. }
+        | Target::AccessReview) => return Ok(discovery::answer(shared, ask, &other)),
     };
     let kind = shared.state().kind_at(&objects.group, &objects.version, &objects.plural);
     let Some(kind) = kind.filter(|kind| fits(kind, &objects)) else {
@@ -130,9 +134,10 @@ fn dispatch(
 fn unknown(shared: &Shared, objects: &Objects) -> Result<Answer, Status> {
     let state = shared.state();
     let built_in = |kind: &Arc<Kind>| kind.group == objects.group && kind.custom.is_none();
-    match state.kinds().iter().any(built_in) {
-        true => Err(Status::no_resource()),
-        false => Ok(Answer::page_not_found()),
+    if state.kinds().iter().any(built_in) {
+        Err(Status::no_resource())
+    } else {
+        Ok(Answer::page_not_found())
     }
 }
 
@@ -145,7 +150,7 @@ fn fits(kind: &Kind, objects: &Objects) -> bool {
     let subresource = match objects.subresource.as_str() {
         "" => true,
         "status" => kind.status,
-        "scale" => kind.scale,
+        "scale" => kind.scale.is_some(),
         "finalize" => kind.is("", "Namespace"),
         _ => false,
     };

@@ -27,10 +27,7 @@ pub(super) fn selector(ask: &Ask, objects: &Objects) -> Result<Selector, Status>
 
 /// The object as asked for: whole, or its metadata alone.
 pub(super) fn shown(ask: &Ask, kind: &Kind, object: &Value) -> Value {
-    match ask.wants_partial() {
-        true => partial(object),
-        false => in_version(object, kind),
-    }
+    if ask.wants_partial() { partial(object) } else { in_version(object, kind) }
 }
 
 pub(super) fn partial(object: &Value) -> Value {
@@ -79,9 +76,10 @@ impl Continue {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refuse("illegal base64 data"))?;
         let token: Value = serde_json::from_slice(&bytes).map_err(|_| {
             let first = bytes.first().copied().unwrap_or_default();
-            let shown = match first.is_ascii_graphic() {
-                true => char::from(first).to_string(),
-                false => format!("\\u{first:04x}"),
+            let shown = if first.is_ascii_graphic() {
+                char::from(first).to_string()
+            } else {
+                format!("\\u{first:04x}")
             };
             refuse(&format!("invalid character '{shown}' looking for beginning of value"))
         })?;
@@ -114,7 +112,7 @@ fn snapshot(shared: &Shared, ask: &Ask, kind: &Kind) -> Result<Snapshot, Status>
         };
         let Some(items) = table.as_of(version) else {
             let rest = Continue { version: None, after: page.after };
-            let list = Some(json!({"continue": rest.encode()}));
+            let list = Some(Box::new(json!({"continue": rest.encode()})));
             return Err(Status { list, ..Status::expired(PAGE_TOO_OLD) });
         };
         return Ok((version, Bound::Excluded(page.after), items));
@@ -137,9 +135,9 @@ fn snapshot(shared: &Shared, ask: &Ask, kind: &Kind) -> Result<Snapshot, Status>
 pub(super) fn too_large(asked: u64, current: u64) -> Status {
     let text = format!("Too large resource version: {asked}, current: {current}");
     let mut status = Status::new(504, "Timeout", format!("Timeout: {text}"));
-    status.details = Some(json!({
+    status.details = Some(Box::new(json!({
         "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
-    }));
+    })));
     status.retry_after = Some(1);
     status
 }
@@ -175,13 +173,15 @@ pub(super) fn list(
         }
     }
     // An empty list of metadata has no items, of objects it has none.
-    let shown_items = match shown_items.is_empty() && ask.wants_partial() {
-        true => Value::Null,
-        false => Value::Array(shown_items),
+    let shown_items = if shown_items.is_empty() && ask.wants_partial() {
+        Value::Null
+    } else {
+        Value::Array(shown_items)
     };
-    let (list, api_version) = match ask.wants_partial() {
-        true => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
-        false => (kind.list.clone(), kind.api_version()),
+    let (list, api_version) = if ask.wants_partial() {
+        ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned())
+    } else {
+        (kind.list.clone(), kind.api_version())
     };
     let value = json!({
         "kind": list, "apiVersion": api_version, "metadata": metadata, "items": shown_items,

@@ -25,7 +25,7 @@ use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 use tokio::{sync::watch as signal, time::Instant};
 
 /// How long a watch lasts when the client does not say, as on a real server at least 30 min.
-const LONGEST: Duration = Duration::from_secs(1_800);
+const LONGEST: Duration = Duration::from_mins(30);
 
 struct Watch {
     shared: Arc<Shared>,
@@ -121,10 +121,7 @@ impl Watch {
     }
 
     fn line(&self, event: &str, object: &Value) -> Bytes {
-        let object = match self.partial {
-            true => partial(object),
-            false => in_version(object, &self.kind),
-        };
+        let object = if self.partial { partial(object) } else { in_version(object, &self.kind) };
         Bytes::from(format!("{}\n", json!({"type": event, "object": object})))
     }
 
@@ -135,9 +132,10 @@ impl Watch {
     }
 
     fn push_bookmark(&mut self, version: u64, initial: bool) {
-        let (kind, api_version) = match self.partial {
-            true => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
-            false => (self.kind.kind.clone(), self.kind.api_version()),
+        let (kind, api_version) = if self.partial {
+            ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned())
+        } else {
+            (self.kind.kind.clone(), self.kind.api_version())
         };
         let mut metadata = json!({"resourceVersion": version.to_string()});
         if initial {

@@ -70,9 +70,9 @@ pub(super) fn update(
     let place = place(objects);
     let mut state = shared.state();
     let updated = match objects.subresource.as_str() {
-        "scale" => {
-            ops::modify(&mut state, kind, &place, &write, |live| Ok(with_scale(live, &object)))?
-        }
+        "scale" => ops::modify(&mut state, kind, &place, &write, |live| {
+            Ok(with_scale(kind, live, &object))
+        })?,
         "finalize" => {
             if object["spec"]["finalizers"][0].is_null() {
                 ops::release(&mut state, kind, &place);
@@ -99,7 +99,7 @@ pub(super) fn patch(
     if !content.starts_with("application/") {
         let text = "415: Unsupported Media Type";
         let status = Status::new(415, "UnsupportedMediaType", text);
-        return Err(Status { details: Some(json!({})), ..status });
+        return Err(Status { details: Some(Box::new(json!({}))), ..status });
     }
     let patch = body(ask)?;
     let mut state = shared.state();
@@ -117,7 +117,7 @@ pub(super) fn patch(
     };
     let patched =
         ops::modify(&mut state, kind, &place, &write, |live| match objects.subresource.as_str() {
-            "scale" => Ok(with_scale(live, &changed(&scale_of(kind, live))?)),
+            "scale" => Ok(with_scale(kind, live, &changed(&scale_of(kind, live))?)),
             _ => changed(live),
         })?;
     Ok(done(ask, kind, objects, patched))

@@ -69,8 +69,8 @@ fn serve(pass: &mut Pass<'_>, resource: &Resource, wanted: Vec<Kind>, versions: 
         let known = pass.state.kind_at(&kind.group, &kind.version, &kind.plural);
         let same = known.is_some_and(|known| {
             known.custom == kind.custom
-                && (known.status, known.scale, &known.short)
-                    == (kind.status, kind.scale, &kind.short)
+                && (known.status, &known.scale, &known.short)
+                    == (kind.status, &kind.scale, &kind.short)
         });
         if !same {
             pass.state.serve(kind);
@@ -122,26 +122,23 @@ fn forget(pass: &mut Pass<'_>, definitions: &[std::sync::Arc<Value>]) {
     }
 }
 
-/// Nobody serves extension APIs here: an APIService with a service is never available.
+/// Nobody serves extension APIs here: an `APIService` with a service is never available.
 fn extension_servers(pass: &mut Pass<'_>) {
     let Some(kind) = pass.kind("apiregistration.k8s.io", "APIService") else { return };
     for service in pass.state.all("apiregistration.k8s.io", "APIService") {
         let backing = &service["spec"]["service"];
         let now = pass.state.clock.stamp();
         let mut list = conditions(&service);
-        match backing.is_object() {
-            true => {
-                let text = format!(
-                    "service/{} in \"{}\" is not present",
-                    backing["name"].as_str().unwrap_or_default(),
-                    backing["namespace"].as_str().unwrap_or_default()
-                );
-                set_condition(&mut list, &now, "Available", false, "ServiceNotFound", &text);
-            }
-            false => {
-                let text = "Local APIServices are always available";
-                set_condition(&mut list, &now, "Available", true, "Local", text);
-            }
+        if backing.is_object() {
+            let text = format!(
+                "service/{} in \"{}\" is not present",
+                backing["name"].as_str().unwrap_or_default(),
+                backing["namespace"].as_str().unwrap_or_default()
+            );
+            set_condition(&mut list, &now, "Available", false, "ServiceNotFound", &text);
+        } else {
+            let text = "Local APIServices are always available";
+            set_condition(&mut list, &now, "Available", true, "Local", text);
         }
         pass.status(&kind, &service, WRITER, json!({"conditions": list}));
     }

@@ -204,9 +204,10 @@ fn status(pass: &mut Pass<'_>, kind: &Kind, deployment: &Value, sets: &Sets, cre
     let now = pass.state.clock.stamp();
     let mut list = conditions(deployment);
     let enough = available >= wanted - unavailable(deployment);
-    let (reason, message) = match enough {
-        true => ("MinimumReplicasAvailable", "Deployment has minimum availability."),
-        false => ("MinimumReplicasUnavailable", "Deployment does not have minimum availability."),
+    let (reason, message) = if enough {
+        ("MinimumReplicasAvailable", "Deployment has minimum availability.")
+    } else {
+        ("MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
     };
     set_updated(&mut list, &now, "Available", enough, reason, message, false);
     let complete = updated == wanted && total == wanted && available == wanted;

@@ -113,7 +113,7 @@ fn overdue(pass: &mut Pass<'_>, job: &Value) -> bool {
 
 type End = (Option<(bool, &'static str, &'static str)>, bool);
 
-fn status(pass: &mut Pass<'_>, kind: &Kind, job: &Value, tally: &Tally, (end, suspended): End) {
+fn status(pass: &mut Pass<'_>, kind: &Kind, job: &Value, tally: &Tally, (ended, suspended): End) {
     let now = pass.state.clock.stamp();
     let mut list = conditions(job);
     if suspended {
@@ -130,11 +130,11 @@ fn status(pass: &mut Pass<'_>, kind: &Kind, job: &Value, tally: &Tally, (end, su
         Some(start) => status["startTime"] = json!(start),
         None => status["startTime"] = json!(now),
     }
-    if let Some((good, reason, text)) = end {
-        let (first, last) =
+    if let Some((good, reason, text)) = ended {
+        let (before, end) =
             if good { ("SuccessCriteriaMet", "Complete") } else { ("FailureTarget", "Failed") };
-        set_condition(&mut list, &now, first, true, reason, text);
-        set_condition(&mut list, &now, last, true, reason, text);
+        set_condition(&mut list, &now, before, true, reason, text);
+        set_condition(&mut list, &now, end, true, reason, text);
         if good {
             status["completionTime"] = json!(now);
         }

@@ -151,7 +151,7 @@ pub(super) fn is_available(pass: &mut Pass<'_>, pod: &Value, min_ready: i64) -> 
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
     let age = pass.age(&format!("ready/{uid}"));
     if age < wait {
-        pass.again_in(wait - age);
+        pass.again_in(wait.saturating_sub(age));
     }
     age >= wait
 }

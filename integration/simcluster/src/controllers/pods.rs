@@ -75,7 +75,7 @@ fn run(pass: &mut Pass<'_>, kind: &Kind, pod: &Value) {
     let ready_after = pass.state.options.ready_after;
     let ends = pod["spec"]["restartPolicy"] != "Always";
     if age < ready_after {
-        return pass.again_in(ready_after - age);
+        return pass.again_in(ready_after.saturating_sub(age));
     }
     let tags: Vec<&str> =
         pod["spec"]["containers"].as_array().into_iter().flatten().map(tag).collect();
@@ -84,7 +84,7 @@ fn run(pass: &mut Pass<'_>, kind: &Kind, pod: &Value) {
         return running(pass, kind, pod);
     }
     if age < ready_after * 2 {
-        pass.again_in(ready_after * 2 - age);
+        pass.again_in((ready_after * 2).saturating_sub(age));
         return running(pass, kind, pod);
     }
     let failed = tags.iter().any(|tag| ["crash", "oom", "fail"].contains(tag));

@@ -17,7 +17,12 @@ pub(super) fn leave_out(value: &mut Value, schema: &Type) {
                 !declared || !is_empty(value, of)
             });
         }
-        _ => {}
+        Inside::Text
+        | Inside::Number
+        | Inside::Bool
+        | Inside::Quantity
+        | Inside::Scalar
+        | Inside::Free => {}
     }
 }
 

@@ -90,7 +90,7 @@ fn container(container: &mut Value) {
 }
 
 fn volume(volume: &mut Value) {
-    /// 0644 in decimal, the mode of files from ConfigMaps and Secrets.
+    /// 0644 in decimal, the mode of files from config maps and secrets.
     const MODE: u32 = 420;
     for source in ["configMap", "secret", "projected", "downwardAPI"] {
         if let Some(source) = volume.get_mut(source) {

@@ -21,7 +21,7 @@ pub(super) fn normalise(value: &mut Value, schema: &Type) {
                 }
             }
         }
-        _ => {}
+        Inside::Text | Inside::Number | Inside::Bool | Inside::Scalar | Inside::Free => {}
     }
 }
 
@@ -37,7 +37,7 @@ fn canonical(value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        _ => return None,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
     let split = text.find(|c: char| !(c.is_ascii_digit() || ".+-".contains(c)));
     let (number, suffix) = text.split_at(split.unwrap_or(text.len()));

@@ -47,9 +47,12 @@ impl Step {
 fn join(keys: &BTreeMap<String, String>, between: &str, quoted: bool) -> String {
     let parts: Vec<String> = keys
         .iter()
-        .map(|(name, value)| match quoted {
-            true => format!("\"{name}\"{between}{value}"),
-            false => format!("{name}{between}{value}"),
+        .map(|(name, value)| {
+            if quoted {
+                format!("\"{name}\"{between}{value}")
+            } else {
+                format!("{name}{between}{value}")
+            }
         })
         .collect();
     parts.join(",")

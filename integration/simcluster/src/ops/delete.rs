@@ -146,7 +146,10 @@ fn end_definition(state: &State, object: &mut Value) {
     if object["metadata"]["deletionTimestamp"].is_string() {
         return;
     }
-    object["metadata"]["finalizers"] = json!([CLEANUP]);
+    match object["metadata"]["finalizers"].as_array_mut() {
+        Some(list) => list.push(json!(CLEANUP)),
+        None => object["metadata"]["finalizers"] = json!([CLEANUP]),
+    }
     let condition = json!({
         "type": "Terminating", "status": "True", "lastTransitionTime": state.clock.stamp(),
         "reason": "InstanceDeletionPending",
@@ -198,7 +201,7 @@ fn preconditions(
             details["group"] = json!(kind.group);
         }
         details["kind"] = json!(kind.kind);
-        status.details = Some(details);
+        status.details = Some(Box::new(details));
         Err(status)
     };
     if let Some(wanted) = options.uid.as_ref().filter(|wanted| *uid != json!(wanted)) {

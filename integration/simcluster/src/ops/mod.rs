@@ -103,10 +103,7 @@ pub(crate) fn create(
     let writer = write.writer(kind, &api_version, &now);
     managed::record(&managed::nothing(kind), &mut object, &writer, &kind.schema);
     let object = admit_create(state, kind, namespace, object)?;
-    let object = match write.dry_run {
-        true => Arc::new(object),
-        false => state.put(kind, object),
-    };
+    let object = if write.dry_run { Arc::new(object) } else { state.put(kind, object) };
     Ok(Done { object, created: true, warnings })
 }
 
@@ -210,10 +207,7 @@ fn apply_new(
     decodable(kind, &merged)?;
     complete(kind, &mut merged);
     let object = admit_create(state, kind, &place.0, merged)?;
-    let object = match write.dry_run {
-        true => Arc::new(object),
-        false => state.put(kind, object),
-    };
+    let object = if write.dry_run { Arc::new(object) } else { state.put(kind, object) };
     Ok(Done { object, created: true, warnings: Vec::new() })
 }
 

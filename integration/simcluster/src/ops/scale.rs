@@ -3,6 +3,12 @@
 use crate::kinds::Kind;
 use serde_json::{Value, json};
 
+fn count(kind: &Kind, object: &Value, present: bool) -> i64 {
+    let pointer =
+        kind.scale.as_ref().map(|scale| if present { &scale.present } else { &scale.asked });
+    pointer.and_then(|pointer| object.pointer(pointer)).and_then(Value::as_i64).unwrap_or(0)
+}
+
 /// The `Scale` of a workload.
 pub(crate) fn of_object(kind: &Kind, object: &Value) -> Value {
     let metadata = &object["metadata"];
@@ -17,10 +23,10 @@ pub(crate) fn of_object(kind: &Kind, object: &Value) -> Value {
             "creationTimestamp": metadata["creationTimestamp"],
         },
         "spec": {},
-        "status": {"replicas": object["status"]["replicas"].as_i64().unwrap_or(0)},
+        "status": {"replicas": count(kind, object, true)},
     });
     // Left out when it is zero, as the server leaves it out.
-    let replicas = object["spec"]["replicas"].as_i64().unwrap_or(0);
+    let replicas = count(kind, object, false);
     if replicas != 0 {
         scale["spec"]["replicas"] = json!(replicas);
     }
@@ -38,11 +44,25 @@ pub(crate) fn of_object(kind: &Kind, object: &Value) -> Value {
 }
 
 /// The workload with a `Scale`'s replicas; the scale's resourceVersion stays a precondition.
-pub(crate) fn onto_object(object: &Value, scale: &Value) -> Value {
+pub(crate) fn onto_object(kind: &Kind, object: &Value, scale: &Value) -> Value {
     let mut object = object.clone();
-    object["spec"]["replicas"] = json!(scale["spec"]["replicas"].as_i64().unwrap_or(0));
+    let replicas = json!(scale["spec"]["replicas"].as_i64().unwrap_or(0));
+    if let Some(paths) = &kind.scale {
+        set(&mut object, &paths.asked, replicas);
+    }
     if let Some(version) = scale["metadata"]["resourceVersion"].as_str() {
         object["metadata"]["resourceVersion"] = json!(version);
     }
     object
+}
+
+fn set(object: &mut Value, pointer: &str, value: Value) {
+    let mut spot = object;
+    for name in pointer.split('/').filter(|name| !name.is_empty()) {
+        if !spot.is_object() {
+            *spot = json!({});
+        }
+        spot = &mut spot[name];
+    }
+    *spot = value;
 }

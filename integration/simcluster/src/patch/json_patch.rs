@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 /// The server says no more than this, whatever was wrong.
 fn refuse() -> Status {
     let text = "the server rejected our request due to an error in our request";
-    Status { details: Some(json!({})), ..Status::new(422, "Invalid", text) }
+    Status { details: Some(Box::new(json!({}))), ..Status::new(422, "Invalid", text) }
 }
 
 /// Applies the operations in order; any failure fails the whole patch.
-pub(crate) fn json_patch(target: &Value, patch: &Value) -> Result<Value, Status> {
+pub(crate) fn json_patch(target: &Value, list: &Value) -> Result<Value, Status> {
     let operations =
-        patch.as_array().ok_or_else(|| Status::bad_request("a JSON patch is a list"))?;
+        list.as_array().ok_or_else(|| Status::bad_request("a JSON patch is a list"))?;
     let mut out = target.clone();
     for operation in operations {
         let path = operation["path"].as_str().unwrap_or_default();

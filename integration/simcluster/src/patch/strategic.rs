@@ -40,7 +40,7 @@ fn field(before: &Value, name: &str, patch: &Value, schema: &Type) -> Value {
     let parent = Value::Object(Map::new());
     let of = match schema.shape(&parent) {
         Shape::Map { fields, others } => Type::entry(fields, others, name).map(|(of, _)| of),
-        _ => None,
+        Shape::Leaf | Shape::List { .. } => None,
     };
     let free = Type::Free;
     let of = of.unwrap_or(&free);

@@ -25,7 +25,9 @@ fn others(schema: &Value) -> Option<Arc<Type>> {
     match &schema["additionalProperties"] {
         Value::Object(_) => Some(Arc::new(any(&schema["additionalProperties"]))),
         Value::Bool(true) => Some(Arc::new(Type::Free)),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            None
+        }
     }
 }
 
@@ -70,6 +72,12 @@ fn list(schema: &Value) -> Type {
     Type::List { of: Arc::new(any(items)), merge }
 }
 
+/// The schema of a map's entry.
+pub(crate) fn below<'a>(schema: &'a Value, name: &str) -> &'a Value {
+    let declared = &schema["properties"][name];
+    if declared.is_null() { &schema["additionalProperties"] } else { declared }
+}
+
 /// Drops nulls from declared fields that may not be null; elsewhere a null is a value.
 pub(crate) fn drop_forbidden_nulls(value: &mut Value, schema: &Value) {
     match value {
@@ -80,17 +88,15 @@ pub(crate) fn drop_forbidden_nulls(value: &mut Value, schema: &Value) {
                 !value.is_null() || (!forbidden && name != "metadata" && name != "status")
             });
             for (name, value) in map {
-                let below = match &declared[name] {
-                    Value::Null => &schema["additionalProperties"],
-                    below => below,
-                };
-                drop_forbidden_nulls(value, below);
+                drop_forbidden_nulls(value, below(schema, name));
             }
         }
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| drop_forbidden_nulls(item, &schema["items"]));
+            for item in items {
+                drop_forbidden_nulls(item, &schema["items"]);
+            }
         }
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -112,8 +118,10 @@ pub(crate) fn fill_defaults(value: &mut Value, schema: &Value) {
             }
         }
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| fill_defaults(item, &schema["items"]));
+            for item in items {
+                fill_defaults(item, &schema["items"]);
+            }
         }
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -5,7 +5,7 @@
 
 mod custom;
 
-pub(crate) use custom::{drop_forbidden_nulls, fill_defaults, type_of};
+pub(crate) use custom::{below, drop_forbidden_nulls, fill_defaults, type_of};
 
 use serde_json::Value;
 use std::{
@@ -164,10 +164,10 @@ impl Type {
     }
 
     fn resolved(&self) -> (&Type, bool) {
-        match self {
-            Type::Named { name, atomic } => (table().get(&**name).unwrap_or(&FREE), *atomic),
-            other => (other, false),
+        if let Type::Named { name, atomic } = self {
+            return (table().get(&**name).unwrap_or(&FREE), *atomic);
         }
+        (self, false)
     }
 
     /// The shape that fits `value`; a type without description takes the value's own shape.
@@ -204,10 +204,7 @@ impl Type {
 
     /// What the server's language calls a structure.
     pub(crate) fn short_name(&self) -> Option<&str> {
-        match self {
-            Type::Named { name, .. } => name.rsplit('.').next(),
-            _ => None,
-        }
+        if let Type::Named { name, .. } = self { name.rsplit('.').next() } else { None }
     }
 
     /// The type of a map's entry, and whether it is a declared field.

@@ -1,6 +1,6 @@
 //! Custom objects against the schema in their definition: types, required fields, enums, bounds.
 
-use crate::status::Cause;
+use crate::{schema::below, status::Cause};
 use serde_json::{Value, json};
 
 /// What an object breaks of its schema: types, required fields, enums, bounds.
@@ -27,10 +27,7 @@ pub(crate) fn violations(value: &Value, schema: &Value, path: &str, found: &mut 
                 }
             }
             for (name, value) in map {
-                let below = match &schema["properties"][name] {
-                    Value::Null => &schema["additionalProperties"],
-                    below => below,
-                };
+                let below = below(schema, name);
                 if below.is_object() {
                     violations(value, below, &join(name), found);
                 }
@@ -41,7 +38,7 @@ pub(crate) fn violations(value: &Value, schema: &Value, path: &str, found: &mut 
                 violations(item, &schema["items"], &format!("{path}[{index}]"), found);
             }
         }
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

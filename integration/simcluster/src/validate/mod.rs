@@ -25,7 +25,7 @@ pub(crate) enum Validation {
     Strict,
 }
 
-/// Most bytes in a ConfigMap's or a Secret's data: 1 MiB.
+/// Most bytes in the data of a config map or a secret: 1 MiB.
 const DATA_LIMIT: usize = 1 << 20;
 
 /// Most bytes in all annotations of an object: 256 KiB.
@@ -111,7 +111,11 @@ fn prune(value: &mut Value, schema: &Type, spot: &Spot<'_>, found: &mut Found) {
                     prune(item, of, &spot, found);
                 }
             }
-            _ => expect(false, "[]string"),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_) => expect(false, "[]string"),
         },
         Inside::Map { fields, others } => {
             let Value::Object(map) = value else { return expect(false, "map[string]string") };
@@ -161,7 +165,7 @@ fn refuse(kind: &Kind, object: &Value, causes: &[Cause]) -> Result<(), Status> {
 
 fn object(kind: &Kind, object: &Value) -> Vec<Cause> {
     let mut causes = names::check(kind, object);
-    metadata(object, &mut causes);
+    metadata(kind, object, &mut causes);
     match kind.kind.as_str() {
         _ if kind.custom.is_some() => {}
         "ConfigMap" | "Secret" => data(kind, object, &mut causes),
@@ -171,10 +175,10 @@ fn object(kind: &Kind, object: &Value) -> Vec<Cause> {
         "Pod" => workload::pod(&object["spec"], "spec", &mut causes),
         "Job" => workload::pod_of_job(&object["spec"]["template"]["spec"], &mut causes),
         "Service" => service(object, &mut causes),
-        "RoleBinding" | "ClusterRoleBinding" => {
-            if object["roleRef"]["name"].as_str().is_none_or(str::is_empty) {
-                causes.push(Cause::required("roleRef.name", ""));
-            }
+        "RoleBinding" | "ClusterRoleBinding"
+            if object["roleRef"]["name"].as_str().is_none_or(str::is_empty) =>
+        {
+            causes.push(Cause::required("roleRef.name", ""));
         }
         "StorageClass" if object["provisioner"].as_str().is_none_or(str::is_empty) => {
             causes.push(Cause::required("provisioner", ""));
@@ -188,16 +192,18 @@ fn object(kind: &Kind, object: &Value) -> Vec<Cause> {
     causes
 }
 
-fn metadata(object: &Value, causes: &mut Vec<Cause>) {
+fn metadata(kind: &Kind, object: &Value, causes: &mut Vec<Cause>) {
     let annotations = object["metadata"]["annotations"].as_object();
     for name in annotations.into_iter().flat_map(|map| map.keys()) {
         if !names::is_qualified(&name.to_lowercase()) {
             causes.push(Cause::invalid("metadata.annotations", &json!(name), names::QUALIFIED));
         }
     }
+    // Extension kinds and definitions may use any name.
+    let free = kind.custom.is_some() || kind.group == "apiextensions.k8s.io";
     let finalizers = object["metadata"]["finalizers"].as_array();
     for (index, name) in finalizers.into_iter().flatten().enumerate() {
-        if !names::is_finalizer(name.as_str().unwrap_or_default()) {
+        if !free && !names::is_finalizer(name.as_str().unwrap_or_default()) {
             let field = format!("metadata.finalizers[{index}]");
             let text = "name is neither a standard finalizer name nor is it fully qualified";
             causes.push(Cause::invalid(&field, name, text));
@@ -214,10 +220,8 @@ fn metadata(object: &Value, causes: &mut Vec<Cause>) {
     for (name, value) in object["metadata"]["labels"].as_object().into_iter().flatten() {
         let value = value.as_str().unwrap_or_default();
         if value.len() > 63 || !names::is_label_value(value) {
-            let text = match value.len() > 63 {
-                true => "must be no more than 63 bytes",
-                false => names::LABEL_VALUE,
-            };
+            let text =
+                if value.len() > 63 { "must be no more than 63 bytes" } else { names::LABEL_VALUE };
             causes.push(Cause::invalid("metadata.labels", &json!(value), text));
         }
         if !names::is_qualified(name) {
@@ -310,7 +314,7 @@ fn definition(object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-/// A ResourceQuota on pods (`pods` or `count/PLURAL`) refuses the one too many.
+/// A quota on pods (`pods` or `count/PLURAL`) refuses the one too many.
 pub(crate) fn quota(state: &State, kind: &Kind, namespace: &str, name: &str) -> Result<(), Status> {
     let counted = |object: &Value| object["metadata"]["namespace"] == namespace;
     for quota in state.all("", "ResourceQuota").iter().filter(|quota| counted(quota)) {

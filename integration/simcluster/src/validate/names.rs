@@ -18,9 +18,10 @@ pub(super) fn check(kind: &Kind, object: &Value) -> Vec<Cause> {
     }
     match kind.kind.as_str() {
         _ if kind.group == "rbac.authorization.k8s.io" => {
-            match name == "." || name == ".." || name.contains(['/', '%']) {
-                true => refuse("may not contain '/' or '%'"),
-                false => Vec::new(),
+            if name == "." || name == ".." || name.contains(['/', '%']) {
+                refuse("may not contain '/' or '%'")
+            } else {
+                Vec::new()
             }
         }
         "Namespace" if kind.group.is_empty() && !is_label(name) => refuse(LABEL),

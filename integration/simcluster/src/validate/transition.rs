@@ -97,20 +97,19 @@ fn job(live: &Value, new: &Value, causes: &mut Vec<Cause>) {
             fixed(path, live, new, IMMUTABLE, causes);
         }
     }
-    if !same(&live["spec"]["template"], &new["spec"]["template"]) {
-        // The server prints its own form of the whole template here.
-        let text = "Invalid value: {\"Volumes\":null}: field is immutable";
-        causes.push(Cause::plain("spec.template.spec", text));
-    }
+    let metadata = |object: &Value| object["spec"]["template"]["metadata"].clone();
+    let only_below = same(&metadata(live), &metadata(new));
+    let template = if only_below { "spec.template.spec" } else { "spec.template" };
+    fixed(template, live, new, IMMUTABLE, causes);
 }
 
 fn stateful(live: &Value, new: &Value, causes: &mut Vec<Cause>) {
     for path in ["spec.serviceName", "spec.selector", "spec.podManagementPolicy"] {
         fixed(path, live, new, IMMUTABLE, causes);
     }
-    let claims = |object: &Value| match &object["spec"]["volumeClaimTemplates"] {
-        Value::Null => json!([]),
-        claims => claims.clone(),
+    let claims = |object: &Value| -> Value {
+        let list = object["spec"]["volumeClaimTemplates"].as_array();
+        Value::Array(list.cloned().unwrap_or_default())
     };
     if !same(&claims(live), &claims(new)) {
         causes.push(Cause::invalid("spec.volumeClaimTemplates", &claims(new), IMMUTABLE));

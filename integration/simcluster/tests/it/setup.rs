@@ -6,7 +6,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
     core::{ApiResource, GroupVersionKind},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use simcluster::{Cluster, Options, Server};
 use std::time::Duration;
 
@@ -16,23 +16,30 @@ pub(crate) struct Setup {
     pub(crate) client: Client,
 }
 
-pub(crate) async fn client(server: &Server, name: &str) -> Client {
-    let config = Kubeconfig::from_yaml(&server.kubeconfig(name)).unwrap();
-    let config =
-        Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap();
-    Client::try_from(config).unwrap()
+/// A client that tries once.
+pub(crate) async fn client(kubeconfig: &str) -> Client {
+    let config = Kubeconfig::from_yaml(kubeconfig).expect("a kubeconfig");
+    let mut config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
+        .await
+        .expect("a config");
+    config.default_retry = false;
+    Client::try_from(config).expect("a client")
 }
 
 pub(crate) async fn setup_with(options: Options) -> Setup {
     let cluster = Cluster::new(options);
-    let server = Server::start(vec![cluster.clone()]).await.unwrap();
-    let client = client(&server, cluster.name()).await;
+    let server = Server::start(vec![cluster.clone()]).await.expect("a free port");
+    let client = client(&server.kubeconfig(cluster.name())).await;
     Setup { cluster, server, client }
 }
 
+pub(crate) fn quick() -> Options {
+    let tick = Duration::from_millis(5);
+    Options { tick, ready_after: tick * 4, ..Options::default() }
+}
+
 pub(crate) async fn setup() -> Setup {
-    let quick = Duration::from_millis(5);
-    setup_with(Options { tick: quick, ready_after: quick * 4, ..Options::default() }).await
+    setup_with(quick()).await
 }
 
 impl Setup {
@@ -50,8 +57,13 @@ impl Setup {
         }
     }
 
+    /// A core kind in the namespace `default`.
     pub(crate) fn core(&self, kind: &str) -> Api<DynamicObject> {
         self.api("", "v1", kind, Some("default"))
+    }
+
+    pub(crate) fn deployments(&self) -> Api<DynamicObject> {
+        self.api("apps", "v1", "Deployment", Some("default"))
     }
 
     /// Applies as a manager, not by force.
@@ -61,15 +73,15 @@ impl Setup {
         api: &Api<DynamicObject>,
         object: &Value,
     ) -> Result<DynamicObject, kube::Error> {
-        let name = object["metadata"]["name"].as_str().unwrap();
+        let name = object["metadata"]["name"].as_str().expect("a name");
         api.patch(name, &PatchParams::apply(manager), &Patch::Apply(object)).await
     }
 
-    /// Waits until an object satisfies a condition; fails after ten seconds.
-    pub(crate) async fn until(&self, what: &str, find: impl Fn(&Cluster) -> bool) {
+    /// Waits until the cluster satisfies a condition; fails after ten seconds.
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Cluster) -> bool) {
         let waited = tokio::time::timeout(Duration::from_secs(10), async {
-            while !find(&self.cluster) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+            while !holds(&self.cluster) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
             }
         });
         assert!(waited.await.is_ok(), "waited ten seconds for: {what}");
@@ -78,8 +90,21 @@ impl Setup {
 
 /// The Status in an error of the client.
 pub(crate) fn status(error: kube::Error) -> kube::core::Status {
-    match error {
-        kube::Error::Api(status) => *status,
-        other => panic!("not an answer of the API: {other:?}"),
+    if let kube::Error::Api(status) = error {
+        return *status;
     }
+    panic!("not an answer of the API: {error:?}")
+}
+
+pub(crate) fn config_map(name: &str, data: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap",
+           "metadata": {"name": name, "namespace": "default"}, "data": data})
+}
+
+pub(crate) fn deployment(image: &str, replicas: u32) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [{"name": "web", "image": image}]}}}})
 }
