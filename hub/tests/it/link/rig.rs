@@ -241,11 +241,11 @@ impl Door {
             .with_custom_certificate_verifier(Arc::new(Pinned { pins: token.pins.clone() }));
         let config = config.with_no_client_auth();
         let addr = token.endpoints[0].parse().unwrap();
-        let tls = dial(addr, &token.fleet_id, config).await?;
+        let tls = Box::pin(dial(addr, &token.fleet_id, config)).await?;
         let exporter = [0; proof::EXPORTER_BYTES];
         let exporter =
             tls.get_ref().1.export_keying_material(exporter, proof::EXPORTER_LABEL, None).unwrap();
-        let channel = channel(tls).await?;
+        let channel = Box::pin(channel(tls)).await?;
         Ok(Door { client: EnrolmentClient::new(channel.clone()), channel, exporter })
     }
 
@@ -308,8 +308,8 @@ impl Identity {
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, key)
             .unwrap();
-        let tls = dial(self.addr, &self.fleet_id, config).await?;
-        Ok(AgentClient::new(channel(tls).await?))
+        let tls = Box::pin(dial(self.addr, &self.fleet_id, config)).await?;
+        Ok(AgentClient::new(Box::pin(channel(tls)).await?))
     }
 
     pub(super) async fn client(&self) -> AgentClient<Channel> {
