@@ -138,7 +138,8 @@ impl Live {
 
     /// What is known about `key`.
     pub fn get(&self, key: &ObjectKey) -> Sight<'_> {
-        if self.blind.contains(&(key.group.clone(), key.kind.clone())) {
+        let blind = |(group, kind): &(String, String)| *group == key.group && *kind == key.kind;
+        if self.blind.iter().any(blind) {
             return Sight::Unknown;
         }
         self.seen.get(key).map_or(Sight::Absent, Sight::Present)

@@ -39,6 +39,8 @@ pub enum Forget {
     Taken(Option<String>),
     /// Its tracking id names another object: its labels were copied.
     CopiedMarks,
+    /// We announced a write that never happened: it has our marks, and nothing that we applied.
+    NeverWritten,
 }
 
 /// Why an object stays, and our marks come off it.
@@ -127,7 +129,10 @@ pub(crate) fn prune_seeded(
         return Prune::Forget(Forget::CopiedMarks);
     }
     if bug != Some(Bug::NoUidCheck) && entry.uid.is_none() {
-        return Prune::Hold(Hold::Unconfirmed);
+        return match meta.sig {
+            Some(_) => Prune::Hold(Hold::Unconfirmed),
+            None => Prune::Forget(Forget::NeverWritten),
+        };
     }
     if meta.deleting {
         return Prune::Deleting { finalizers: meta.finalizers.clone() };

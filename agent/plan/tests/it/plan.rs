@@ -203,6 +203,24 @@ fn a_write_whose_answer_was_lost_is_taken_up_again() {
     assert!(matches!(prune(&cluster), Prune::Delete { uid, .. } if uid == "ours"));
 }
 
+#[test]
+fn a_hand_made_object_with_all_our_marks_is_not_taken_for_a_lost_answer() {
+    let mut cluster = Cluster::new();
+    let set = desired([config("c", "1"), config("other", "1")]);
+    cluster.inventory = cluster.inventory.claim(&set, Epoch(1));
+    let meta = LiveMeta {
+        uid: "theirs".to_owned(),
+        owner: Some("web".to_owned()),
+        id: Some(C.to_owned()),
+        ..LiveMeta::default()
+    };
+    cluster.live.insert(key(C), meta);
+    assert_eq!(cluster.inventory.confirm(&cluster.live), 0);
+    let less = desired([config("other", "1")]);
+    let plan = make_plan(&less, &cluster.live, &cluster.inventory, &Policy::default());
+    assert_eq!(plan.prunes().next().unwrap().prune, Prune::Forget(Forget::NeverWritten));
+}
+
 /// What is planned for `c` once it is no longer desired.
 fn dropped(change: impl FnOnce(&mut LiveMeta)) -> Prune {
     let (mut cluster, _) = applied();

@@ -7,7 +7,7 @@ use plan::mutations::{self, Bug};
 use plan::{Action, Gate, Inventory, Key, Policy, Prune, gates, plan as make_plan};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::TestRunner;
 
 use super::world::{World, worlds};
 
@@ -24,9 +24,6 @@ fn noted(world: &World, plan: &plan::Plan) -> Vec<Note> {
 }
 
 proptest! {
-    // 512 unless `PROPTEST_CASES` says how many pairs.
-    #![proptest_config(Config { cases: 2 * Config::default().cases, ..Config::default() })]
-
     #[test]
     fn no_plan_breaks_a_law(world in worlds()) {
         let notes = noted(&world, &planned(&world));
@@ -102,36 +99,33 @@ fn some_worlds(count: usize) -> impl Iterator<Item = World> {
     (0..count).map(move |_| strategy.new_tree(&mut runner).unwrap().current())
 }
 
-/// Laws that a seeded bug breaks within a thousand worlds.
-fn broken_by(bug: Bug) -> BTreeSet<Law> {
-    some_worlds(1000)
-        .flat_map(|world| {
-            let World { cluster, desired } = &world;
-            let plan = mutations::plan(desired, &cluster.live, &cluster.inventory, bug);
-            noted(&world, &plan)
-        })
-        .map(|note| note.law)
-        .collect()
+/// Whether a seeded bug breaks `law` within a thousand worlds.
+fn breaks(bug: Bug, law: Law) -> bool {
+    some_worlds(1000).any(|world| {
+        let World { cluster, desired } = &world;
+        let plan = mutations::plan(desired, &cluster.live, &cluster.inventory, bug);
+        noted(&world, &plan).iter().any(|note| note.law == law)
+    })
 }
 
 #[test]
 fn deleting_without_the_uid_check_is_noticed() {
-    assert!(broken_by(Bug::NoUidCheck).contains(&Law::UidProof));
+    assert!(breaks(Bug::NoUidCheck, Law::UidProof));
 }
 
 #[test]
 fn deleting_without_the_label_check_is_noticed() {
-    assert!(broken_by(Bug::NoLabelCheck).contains(&Law::LabelProof));
+    assert!(breaks(Bug::NoLabelCheck, Law::LabelProof));
 }
 
 #[test]
 fn deleting_without_the_tracking_id_check_is_noticed() {
-    assert!(broken_by(Bug::NoIdCheck).contains(&Law::IdProof));
+    assert!(breaks(Bug::NoIdCheck, Law::IdProof));
 }
 
 #[test]
 fn pruning_on_an_empty_set_is_noticed() {
-    assert!(broken_by(Bug::PruneOnEmpty).contains(&Law::EmptyIsNoOrder));
+    assert!(breaks(Bug::PruneOnEmpty, Law::EmptyIsNoOrder));
     let passed = some_worlds(200).any(|world| {
         let full = !world.cluster.inventory.entries().is_empty();
         let empty = world.desired.objects().is_empty();
@@ -143,23 +137,20 @@ fn pruning_on_an_empty_set_is_noticed() {
 
 #[test]
 fn applying_without_order_is_noticed() {
-    assert!(broken_by(Bug::NoOrder).contains(&Law::DependenciesFirst));
+    assert!(breaks(Bug::NoOrder, Law::DependenciesFirst));
 }
 
 #[test]
 fn deleting_in_the_order_of_applying_is_noticed() {
-    let laws = broken_by(Bug::NoReverse);
-    assert!(
-        laws.contains(&Law::DependenciesLast) && laws.contains(&Law::ContainersLast),
-        "{laws:?}"
-    );
+    assert!(breaks(Bug::NoReverse, Law::DependenciesLast));
+    assert!(breaks(Bug::NoReverse, Law::ContainersLast));
 }
 
 /// The worlds are worth the name: each kind of end that a prune can have, and each action, occurs.
 #[test]
 fn the_worlds_are_wide() {
     let mut seen = BTreeSet::new();
-    for world in some_worlds(1000) {
+    for world in some_worlds(300) {
         let plan = planned(&world);
         for task in plan.tasks() {
             let text = format!("{:?}", task.action);
