@@ -60,7 +60,8 @@ fn is_judged(look: Look<'_>, candidate: &Candidate) -> bool {
         return false;
     }
     match (&head.verdict, &look.app.active) {
-        (Verdict::Rollout(_) | Verdict::Unchanged, active) => active.is_some(),
+        (Verdict::Rollout(id), active) => active.as_ref().is_some_and(|r| r.id == *id),
+        (Verdict::Unchanged, active) => active.is_some(),
         (Verdict::Queued, _) | (Verdict::Refused { .. }, None) => false,
         (Verdict::Refused { reason, .. }, Some(active)) => {
             *reason == Reason::HeadCondemned || !active.is_halted()

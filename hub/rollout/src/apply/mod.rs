@@ -43,11 +43,11 @@ impl App {
             Event::Begun { .. } => self.set_state(RolloutState::Progressing),
             Event::Paused { by, at, .. } => {
                 self.set_state(RolloutState::Paused { by: by.clone(), at: *at });
-                self.recall_unacknowledged();
+                self.recall_unacknowledged(*at);
             }
             Event::Halted { causes, at, .. } => {
                 self.set_state(RolloutState::Halted { causes: causes.clone(), at: *at });
-                self.recall_unacknowledged();
+                self.recall_unacknowledged(*at);
             }
             Event::Resumed { accept, at, .. } => self.resume(*accept, *at),
             Event::Retried { clusters, at, .. } => self.retry(clusters, *at),

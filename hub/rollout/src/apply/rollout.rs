@@ -102,7 +102,7 @@ impl App {
 
     pub(super) fn end(&mut self, outcome: Outcome, by: Option<Actor>, at: Timestamp) {
         match outcome {
-            Outcome::Aborted | Outcome::Superseded { .. } => self.recall_unacknowledged(),
+            Outcome::Aborted | Outcome::Superseded { .. } => self.recall_unacknowledged(at),
             Outcome::Completed { .. } | Outcome::RolledBack { .. } => {}
         }
         let Some(mut rollout) = self.active.take() else { return };
@@ -119,7 +119,7 @@ impl App {
 
     /// Calls back every forward grant of the active rollout that its agent has not acknowledged. Grants of a
     /// rollback stand: they lead to proven content, and the way there is the mitigation.
-    pub(super) fn recall_unacknowledged(&mut self) {
+    pub(super) fn recall_unacknowledged(&mut self, at: Timestamp) {
         let Some(rollout) = self.active.as_mut().filter(|r| r.kind == Kind::Forward) else {
             return;
         };
@@ -132,6 +132,7 @@ impl App {
             holding.recalled = true;
             if matches!(member.state, MemberState::Updating { .. }) {
                 member.state = MemberState::Recalling { inherited: false };
+                member.since = at;
             }
         }
     }

@@ -85,7 +85,7 @@ fn given(
         cluster: uid.clone(),
         name: name.or_else(known).unwrap_or_else(|| unnamed(uid)),
         grant: Grant { epoch: look.next_epoch(uid), digest: member.target },
-        broken_before: was_broken(look, uid, member),
+        broken_before: was_broken(look, rollout, uid),
         dark,
         at: look.now.wall,
     }
@@ -97,13 +97,13 @@ fn unnamed(uid: &ClusterUid) -> model::ClusterName {
 }
 
 /// Unhealthy on what it runs, before this rollout touched it.
-fn was_broken(look: Look<'_>, uid: &ClusterUid, member: &Member) -> bool {
+fn was_broken(look: Look<'_>, rollout: &Rollout, uid: &ClusterUid) -> bool {
     let confirmed = look.app.holding(uid).and_then(|h| h.confirmed);
+    let confirmed = confirmed.filter(|given| given.rollout != rollout.id);
     let bad = |phase: &Phase| matches!(phase, Phase::Degraded { .. } | Phase::Failed { .. });
-    member.attempts == 0
-        && confirmed
-            .zip(look.report(uid))
-            .is_some_and(|(given, report)| report.epoch == given.grant.epoch && bad(&report.phase))
+    confirmed
+        .zip(look.report(uid))
+        .is_some_and(|(given, report)| report.epoch == given.grant.epoch && bad(&report.phase))
 }
 
 /// How many more clusters may be in flight: by the wave's limit and, until the release is proved anywhere,

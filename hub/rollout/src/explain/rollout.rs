@@ -60,6 +60,7 @@ fn halted(look: Look<'_>, rollout: &Rollout, cause: &Cause, at: jiff::Timestamp)
         Cause::FailureBudget { wave, failed, allowed } => {
             let index = rollout.waves.iter().position(|w| w.spec.name == *wave).unwrap_or_default();
             let (_, names) = failures(look, rollout, index);
+            let names = if names.is_empty() { "all of them are well now" } else { &names };
             let message =
                 format!("budget of {wave} spent: {failed} failed, {allowed} allowed: {names}");
             let status = Status::because(Reason::FailureBudgetSpent, message);

@@ -54,7 +54,7 @@ pub(crate) fn flight(
 ) -> String {
     let stale_after = rollout.waves[member.wave].spec.settings.offline.stale_after;
     let name = name(look, uid);
-    if look.is_dark(uid, stale_after) {
+    if look.is_dark(uid, stale_after) && !look.is_deleted(uid) {
         return format!("{name} {} (dark {})", state(&member.state), time(look.silence(uid)));
     }
     let since = look.now.wall.duration_since(member.since);

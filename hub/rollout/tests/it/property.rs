@@ -18,13 +18,18 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 /// Stories told by `cargo test`; each has a few hundred events.
 const RUNS: u64 = 300;
+/// More stories on demand: `TIDEGATE_STORIES=5000 cargo test -p rollout`.
+fn runs() -> u64 {
+    option_env!("TIDEGATE_STORIES").map_or(RUNS, |n| n.parse().unwrap())
+}
+
 /// Steps of chaos in one story.
 const STEPS: u64 = 250;
 
 #[test]
 fn invariants_hold_in_random_stories_and_every_rollout_ends() {
     let mut census: BTreeMap<&str, usize> = BTreeMap::new();
-    for seed in 0..RUNS {
+    for seed in 0..runs() {
         let log = tell(seed, None).unwrap_or_else(|fault| panic!("seed {seed}: {fault}"));
         log.iter().for_each(|event| *census.entry(kind(event)).or_default() += 1);
     }

@@ -5,12 +5,14 @@
 mod agent;
 mod checks;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use model::{
-    AppName, ClusterName, ClusterUid, Commit, Digest, Directive, Epoch, LeaseEpoch, Report,
-    Selector,
+    AppName, ClusterName, ClusterUid, Commit, Digest, Directive, LeaseEpoch, Report, Selector,
 };
 use rollout::{
     Actor, App, Bug, Candidate, ClusterObs, Event, Expect, Now, Obs, OnUntarget, Refusal, Strategy,
@@ -89,6 +91,8 @@ pub(crate) struct World {
     pub(crate) violations: Vec<String>,
     pub(crate) hub_up: bool,
     select: Selector,
+    /// Clusters to which messages are on their way but do not arrive yet.
+    pub(crate) held: BTreeSet<ClusterUid>,
 }
 
 /// What is at HEAD.
@@ -143,6 +147,7 @@ impl World {
             violations: Vec::new(),
             hub_up: true,
             select: Selector::parse("labels.app == 'yes'").unwrap(),
+            held: BTreeSet::new(),
         }
     }
 
@@ -307,8 +312,12 @@ impl World {
     }
 
     fn deliver(&mut self) {
-        let due: Vec<_> = self.net.iter().filter(|m| m.due <= self.time).cloned().collect();
-        self.net.retain(|m| m.due > self.time);
+        let (time, held) = (self.time, &self.held);
+        let arrives = |m: &Message| {
+            m.due <= time && !(held.contains(&m.cluster) && matches!(m.body, Body::Say(..)))
+        };
+        let due: Vec<_> = self.net.iter().filter(|m| arrives(m)).cloned().collect();
+        self.net.retain(|m| !arrives(m));
         for message in due {
             let time = self.time;
             let cluster = self.clusters.get_mut(&message.cluster).unwrap();
@@ -364,9 +373,5 @@ impl World {
         while self.time < end {
             self.step(step.min(end - self.time));
         }
-    }
-
-    pub(crate) fn epoch(&self, uid: &ClusterUid) -> Epoch {
-        self.clusters[uid].agent.epoch
     }
 }

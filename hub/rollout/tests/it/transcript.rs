@@ -1,0 +1,143 @@
+//! A log as a person reads it.
+
+use model::ClusterUid;
+use rollout::{Cause, Event, FailureWhy, Kind, MemberChange, Outcome, Verdict, WaveChange};
+
+use crate::world::World;
+
+/// The events from number `from` on, one line each.
+pub(crate) fn lines(world: &World, from: usize) -> Vec<String> {
+    world.log[from..].iter().map(|event| line(world, event)).collect()
+}
+
+fn line(world: &World, event: &Event) -> String {
+    let name = |uid: &ClusterUid| world.clusters[uid].name.to_string();
+    match event {
+        Event::HeadMoved { head, skipped } => {
+            let verdict = match &head.verdict {
+                Verdict::Rollout(id) => format!("is rollout {id}"),
+                Verdict::Unchanged => "changes nothing".to_owned(),
+                Verdict::Queued => "waits".to_owned(),
+                Verdict::Refused { reason, message } => {
+                    format!("refused: {} {message}", reason.code())
+                }
+            };
+            let skipped = skipped.as_ref().map_or("", |_| ", and the one that waited is skipped");
+            format!("head {} {verdict}{skipped}", head.subject)
+        }
+        Event::Started(start) => {
+            let waves = start.plan.waves.iter().map(|wave| {
+                let members: Vec<_> = wave.members.iter().map(name).collect();
+                format!("{}[{}]", wave.spec.name, members.join(" "))
+            });
+            let what = match start.kind {
+                Kind::Forward => start.release.subject.clone(),
+                Kind::Rollback { of } => format!("rollback of {of}"),
+            };
+            let mut text = format!("{} starts: {what}: ", start.id);
+            text += &waves.collect::<Vec<_>>().join(" ");
+            if let Some(id) = start.supersedes {
+                text += &format!(", supersedes {id}");
+            }
+            if !start.condemns.is_empty() {
+                text += ", condemns it";
+            }
+            if start.skipped.is_some() {
+                text += ", and the one that waited is skipped";
+            }
+            text
+        }
+        Event::Begun { rollout, by, .. } => format!("{rollout} begun by {}", by.name),
+        Event::Granted { cluster, grant, dark, broken_before, .. } => {
+            let dark = if *dark { " (dark)" } else { "" };
+            let broken = if *broken_before { " (broken before)" } else { "" };
+            format!("{} granted {}{dark}{broken}", name(cluster), grant.epoch)
+        }
+        Event::Acked { cluster, grant, .. } => format!("{} holds {}", name(cluster), grant.epoch),
+        Event::Fenced { cluster, upto, .. } => format!("{} refuses up to {upto}", name(cluster)),
+        Event::Recalled { cluster, epoch, .. } => format!("{} recalled {epoch}", name(cluster)),
+        Event::Restored { cluster, grant, .. } => {
+            format!("{} restored as {}", name(cluster), grant.epoch)
+        }
+        Event::Dark { cluster, .. } => format!("{} is dark", name(cluster)),
+        Event::Departed { cluster, .. } => format!("{} departed", name(cluster)),
+        Event::Member { cluster, change, .. } => format!("{} {}", name(cluster), member(change)),
+        Event::Wave { rollout, wave, change, .. } => {
+            let names = world.app.rollout(*rollout).map(|r| r.waves[*wave].spec.name.to_string());
+            format!("{} {}", names.unwrap_or_default(), wave_change(*change))
+        }
+        Event::Paused { rollout, by, .. } => format!("{rollout} paused by {}", by.name),
+        Event::Halted { rollout, causes, .. } => {
+            let causes: Vec<_> = causes.iter().map(cause).collect();
+            format!("{rollout} halted: {}", causes.join(", "))
+        }
+        Event::Resumed { rollout, by, accept, .. } => {
+            let accept = if *accept { ", failures accepted" } else { "" };
+            format!("{rollout} resumed by {}{accept}", by.name)
+        }
+        Event::Retried { rollout, clusters, by, .. } => {
+            let clusters: Vec<_> = clusters.iter().map(name).collect();
+            format!("{rollout} retried by {}: {}", by.name, clusters.join(" "))
+        }
+        Event::Skipped { cluster, by, .. } => format!("{} skipped by {}", name(cluster), by.name),
+        Event::Ended { rollout, outcome, .. } => match outcome {
+            Outcome::Completed { exceptions: 0 } => format!("{rollout} completed"),
+            Outcome::Completed { exceptions } => {
+                format!("{rollout} completed, {exceptions} exceptions")
+            }
+            Outcome::RolledBack { exceptions: 0 } => format!("{rollout} rolled back"),
+            Outcome::RolledBack { exceptions } => {
+                format!("{rollout} rolled back, {exceptions} exceptions")
+            }
+            Outcome::Superseded { by } => format!("{rollout} superseded by {by}"),
+            Outcome::Aborted => format!("{rollout} aborted"),
+        },
+    }
+}
+
+fn member(change: &MemberChange) -> String {
+    match change {
+        MemberChange::Verifying => "healthy".to_owned(),
+        MemberChange::Updated => "updated".to_owned(),
+        MemberChange::Failed { why, .. } => format!("failed: {}", failure(*why)),
+        MemberChange::Deferred { .. } => "deferred".to_owned(),
+        MemberChange::Requeued => "queued again".to_owned(),
+        MemberChange::Unchanged => "unchanged".to_owned(),
+    }
+}
+
+fn failure(why: FailureWhy) -> &'static str {
+    match why {
+        FailureWhy::AgentFailed(_) => "terminal error",
+        FailureWhy::ProgressDeadline => "deadline",
+        FailureWhy::DarkAfterGrant => "dark after the grant",
+        FailureWhy::Degraded => "unhealthy while verifying",
+        FailureWhy::Regressed => "regressed",
+        FailureWhy::NothingToReturnTo => "nothing to return to",
+    }
+}
+
+fn wave_change(change: WaveChange) -> String {
+    match change {
+        WaveChange::Opened { limits } => format!(
+            "opens: size {}, in flight {}, failures {}, evidence {}",
+            limits.size, limits.max_in_flight, limits.max_failures, limits.evidence_min
+        ),
+        WaveChange::Skipped => "skipped: empty".to_owned(),
+        WaveChange::Proving => "proving".to_owned(),
+        WaveChange::Reopened => "open again".to_owned(),
+        WaveChange::Passed { vacuous: true } => "passed, nothing proved".to_owned(),
+        WaveChange::Passed { vacuous: false } => "passed".to_owned(),
+    }
+}
+
+fn cause(cause: &Cause) -> String {
+    match cause {
+        Cause::FailureBudget { wave, failed, allowed } => {
+            format!("{failed} failed in {wave}, {allowed} allowed")
+        }
+        Cause::WaveTimeout { wave } => format!("{wave} took too long"),
+        Cause::RollbackFailed { failed } => format!("{failed} failed to return"),
+        Cause::NothingToRollBackTo => "nothing to roll back to".to_owned(),
+    }
+}
