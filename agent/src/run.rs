@@ -126,7 +126,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     };
     let cluster = Cluster::connect(options).await?;
     let vault = match &config.state {
-        StateAt::Directory(root) => Vault::directory(root)?,
+        StateAt::Directory(root) => Vault::directory(root).await?,
         StateAt::Secrets => Vault::secrets(cluster.clone(), &config.namespace).await?,
     };
     let state = State::open(vault).await?;
@@ -161,8 +161,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
             }
         };
         tokio::select! {
-            () = token.cancelled() => Ok(()),
-            ended = agent.run() => ended,
+            ended = agent.run(&token) => ended,
             () = serving => Err(Error::Task("the listener ended".to_owned())),
         }
     });
@@ -181,7 +180,7 @@ struct Agent {
 
 impl Agent {
     /// Repairs and reports side by side; neither waits for the other.
-    async fn run(self) -> Result<(), Error> {
+    async fn run(self, stop: &CancellationToken) -> Result<(), Error> {
         let instance_id = uuid::Uuid::new_v4().to_string();
         let board = Arc::new(Board::new(self.state.boot(), self.clock));
         let (sender, heard) = mpsc::channel(DIRECTIVES_MAX);
@@ -193,7 +192,7 @@ impl Agent {
             self.state.clone(),
             instance_id.clone(),
         );
-        let apps = Apps::open(
+        let mut apps = Apps::open(
             &self.config,
             self.cluster.clone(),
             self.state.clone(),
@@ -203,11 +202,14 @@ impl Agent {
         )
         .await?;
         let idle = apps.is_empty();
-        tokio::select! {
+        let ended = tokio::select! {
+            () = stop.cancelled() => Ok(()),
             () = apps.run(heard) => Err(Error::Task("the Apps ended".to_owned())),
             fault = self.keep_line(&line, idle, &instance_id) => Err(fault),
             never = self.keep_discovering() => match never {},
-        }
+        };
+        apps.shutdown().await;
+        ended
     }
 
     async fn keep_discovering(&self) -> std::convert::Infallible {

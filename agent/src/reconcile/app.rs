@@ -154,7 +154,8 @@ impl App {
                 tracestate: String::new(),
             };
             crate::telemetry::continue_from(&span, Some(&parent));
-            self.memory.trace = crate::telemetry::context_of(&span).or(Some(parent));
+            self.memory.trace = crate::telemetry::context_of(&span)
+                .or_else(|| (!parent.traceparent.is_empty()).then_some(parent));
         }
         let began = Instant::now();
         let wake = self.round(held, grant).instrument(span).await;

@@ -68,8 +68,13 @@ impl Apps {
         self.mailboxes.is_empty()
     }
 
-    /// Runs until the line is gone. Dropping it ends all Apps, each between two requests or in one.
-    pub async fn run(mut self, mut heard: mpsc::Receiver<Heard>) {
+    /// Ends all Apps, and waits until nothing of them runs any more.
+    pub async fn shutdown(mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    /// Runs until the line is gone.
+    pub async fn run(&mut self, mut heard: mpsc::Receiver<Heard>) {
         while let Some(heard) = heard.recv().await {
             let app = heard.directed.app.clone();
             if !self.mailboxes.contains_key(&app) {

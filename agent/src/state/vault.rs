@@ -1,10 +1,18 @@
 //! Named bytes, wherever they are kept.
 
 use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Error;
 use super::directory::Directory;
 use crate::cluster::{Cluster, SecretStore};
+
+/// Longest wait for an agent before us to let go of its folder.
+const ENDING_MAX: Duration = Duration::from_secs(2);
+/// Between two looks meanwhile.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Where values live.
 #[derive(Debug, Clone)]
@@ -18,9 +26,16 @@ enum Place {
 pub struct Vault(Place);
 
 impl Vault {
-    /// In a folder, which no other agent may use meanwhile.
-    pub fn directory(root: &Path) -> Result<Vault, Error> {
-        Ok(Vault(Place::Directory(Directory::open(root)?)))
+    /// In a folder, which no other agent may use meanwhile. One that is just ending is waited for.
+    pub async fn directory(root: &Path) -> Result<Vault, Error> {
+        let until = Instant::now() + ENDING_MAX;
+        loop {
+            match Directory::open(root) {
+                Ok(directory) => return Ok(Vault(Place::Directory(directory))),
+                Err(Error::Locked(_)) if Instant::now() < until => tokio::time::sleep(LOOK).await,
+                Err(fault) => return Err(fault),
+            }
+        }
     }
 
     /// In Secrets of `namespace`.

@@ -1,0 +1,122 @@
+//! A release arrives, in order, and is told healthy only when it is.
+
+use model::{Phase, Reason};
+use serde_json::json;
+
+use crate::world::{World, config_map, deployment, namespace};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_is_applied_and_becomes_healthy_and_a_new_one_updates_it() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let objects = [namespace(), config_map("web", "one"), deployment("web", "web:1")];
+    world.hub.grant("web", 1, &objects);
+    let report = world.hub.healthy("web", 1).await;
+    assert_eq!((report.objects_total, report.objects_healthy), (3, 3));
+    assert_eq!(world.data("web", "key").as_deref(), Some("one"));
+    let live = world.get("apps", "Deployment", "web").unwrap();
+    assert_eq!(live["status"]["readyReplicas"], json!(2), "healthy means that pods are ready");
+
+    let objects = [namespace(), config_map("web", "two"), deployment("web", "web:2")];
+    world.hub.grant("web", 2, &objects);
+    world.hub.healthy("web", 2).await;
+    assert_eq!(world.data("web", "key").as_deref(), Some("two"));
+    let image = "/spec/template/spec/containers/0/image";
+    assert_eq!(world.get("apps", "Deployment", "web").unwrap().pointer(image), Some(&json!("web:2")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_changed_objects_are_pulled_and_written() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let mut objects = vec![namespace()];
+    objects.extend((0..30).map(|n| config_map(&format!("c{n}"), "one")));
+    world.hub.grant("web", 1, &objects);
+    world.hub.healthy("web", 1).await;
+    world.hub.book.lock().unwrap().pulled.clear();
+    world.cluster.reset_requests();
+    objects[7] = config_map("c6", "two");
+    world.hub.grant("web", 2, &objects);
+    world.hub.healthy("web", 2).await;
+    assert_eq!(world.hub.book.lock().unwrap().pulled.len(), 2, "the manifest and one object");
+    assert_eq!(world.cluster.requests().writes(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn namespace_definition_and_its_object_come_in_one_set() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced",
+            "names": {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema":
+                {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}],
+        },
+    });
+    let widget = json!({
+        "apiVersion": "example.com/v1", "kind": "Widget",
+        "metadata": {"name": "w", "namespace": "shop"}, "spec": {"size": 1},
+    });
+    world.hub.grant("web", 1, &[widget, definition, namespace()]);
+    let report = world.hub.healthy("web", 1).await;
+    assert_eq!(report.objects_healthy, 3);
+    assert!(world.get("example.com", "Widget", "w").is_some());
+    assert!(
+        world.hub.book.lock().unwrap().reports.iter().all(|(_, r)| !matches!(r.phase, Phase::Failed { .. })),
+        "waiting for a definition is no failure"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_image_fails_the_release_within_seconds() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    world.hub.grant("web", 1, &[namespace(), deployment("web", "web:broken")]);
+    let start = tokio::time::Instant::now();
+    let (reason, message) = world.hub.failed("web", 1).await;
+    assert_eq!(reason, Reason::ImagePullBackOff, "{message}");
+    assert!(start.elapsed().as_secs() < 15, "took {:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_that_is_not_valid_writes_nothing_and_names_every_fault() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let nameless = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {}});
+    let far = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "mine", "namespace": "tidegate-agent"}, "data": {}});
+    world.hub.grant("web", 1, &[namespace(), nameless, far]);
+    let (_, message) = world.hub.failed("web", 1).await;
+    assert!(message.contains("ConfigMap x") && message.contains("mine"), "{message}");
+    assert!(world.cluster.get("", "Namespace", None, "shop").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_of_another_delivery_tool_is_not_taken() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    world.cluster.create_as("kubectl-create", namespace()).unwrap();
+    world.cluster.apply_as("argocd-controller", false, config_map("theirs", "their")).unwrap();
+    world.hub.grant("web", 1, &[namespace(), config_map("theirs", "ours"), config_map("web", "ours")]);
+    let (reason, message) = world.hub.failed("web", 1).await;
+    assert!(matches!(reason, Reason::ExistsUnowned | Reason::FieldConflict), "{reason}: {message}");
+    assert!(message.contains("argocd-controller"), "{message}");
+    assert_eq!(world.data("theirs", "key").as_deref(), Some("their"));
+    assert_eq!(world.data("web", "key").as_deref(), Some("ours"), "one failure does not stop the others");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_apps_cannot_own_one_object() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    world.hub.grant("first", 1, &[namespace(), config_map("both", "first")]);
+    world.hub.healthy("first", 1).await;
+    world.hub.grant("second", 1, &[config_map("both", "second")]);
+    let (reason, _) = world.hub.failed("second", 1).await;
+    assert_eq!(reason, Reason::OwnedByAnotherApp);
+    assert_eq!(world.data("both", "key").as_deref(), Some("first"));
+    world.hub.healthy("first", 1).await;
+}

@@ -1,0 +1,14 @@
+//! The real agent over HTTPS on a pretend cluster, with a pretend hub that says what the test says.
+
+mod apply;
+mod disk;
+mod drift;
+mod faults;
+mod grants;
+mod identity;
+mod offline;
+mod prune;
+
+mod world;
+
+mod hub;
