@@ -38,7 +38,7 @@ pub(super) fn decide(
         ..Policy::default()
     };
     let plan = plan::plan(desired, live, inventory, &policy);
-    let notes = plan::check::check(desired, live, inventory, &plan, &policy);
+    let notes = plan::check::check(desired, live, inventory, &policy, &plan);
     debug_assert!(notes.is_empty(), "the plan breaks its own laws: {notes:?}");
     Ok(plan)
 }
