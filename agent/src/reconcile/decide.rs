@@ -23,7 +23,8 @@ pub(super) fn decide(
         .filter(|key| !matches!(live.get(key), Sight::Absent))
         .map(|key| key.namespace.clone())
         .collect();
-    if let Err(blocked) = plan::gates(desired, inventory, &occupied, &lifted(options)) {
+    let lifted = lifted(options);
+    if let Err(blocked) = plan::gates(desired, inventory, &occupied, &lifted) {
         let reason = blocked.first().map_or(model::Reason::ContentInvalid, |b| b.reason);
         let text: Vec<&str> = blocked.iter().map(|b| b.message.as_str()).collect();
         return Err(Trouble::terminal(reason, text.join("; ")));
@@ -34,6 +35,7 @@ pub(super) fn decide(
         } else {
             OnDrift::Correct
         },
+        purge: lifted.contains(&Gate::EmptySet),
         slowed: fights.slowed(now).into_iter().map(|(key, _)| key).collect(),
         ..Policy::default()
     };
