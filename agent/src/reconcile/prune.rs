@@ -104,6 +104,7 @@ fn forgotten(stage: Stage<'_>, task: &PruneTask, forget: &Forget) -> Removed {
         Forget::Recreated => "recreated",
         Forget::Taken(_) => "taken",
         Forget::CopiedMarks => "copied",
+        Forget::NeverWritten => "never_written",
     })
 }
 
