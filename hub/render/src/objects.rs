@@ -142,7 +142,7 @@ fn key(spot: &Spot<'_>, node: &Node) -> Result<ObjectKey, Vec<Diagnostic>> {
             faults.push(at.fault(format!("`metadata` must be a map, but is {}", other.what())));
         }
         None => {
-            faults.push(spot.fault("`metadata` is missing").hint("write `metadata: {name: …}`"))
+            faults.push(spot.fault("`metadata` is missing").hint("write `metadata: {name: …}`"));
         }
     }
     let group = api_version.and_then(|(text, at)| group(spot.file, text, at, &mut faults));

@@ -135,13 +135,14 @@ impl PathTemplate {
                         let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
                         next.push(parent.to_owned());
                     }
-                    Segment::Name(pieces) => match fill(pieces, &nothing) {
-                        Ok(name) => next.push(join(&name)),
-                        Err(_) => {
+                    Segment::Name(pieces) => {
+                        if let Ok(name) = fill(pieces, &nothing) {
+                            next.push(join(&name));
+                        } else {
                             let names = folders(&path)?;
                             next.extend(names.iter().filter(|n| fits(pieces, n)).map(|n| join(n)));
                         }
-                    },
+                    }
                 }
             }
             paths = next;

@@ -157,7 +157,7 @@ pub(crate) fn files(tree: &dyn Tree, folder: &str) -> Result<Vec<Found>, Vec<Dia
     match resolve(tree, folder) {
         Ok(Place { real, kind: PlaceKind::Dir }) => walk.dir(folder, &real, &mut Vec::new()),
         Ok(Place { .. }) => {
-            walk.faults.push(Diagnostic::error(Reason::PathMissing, folder, "it is not a folder"))
+            walk.faults.push(Diagnostic::error(Reason::PathMissing, folder, "it is not a folder"));
         }
         Err(lost) => walk.faults.push(lost.fault(Reason::PathMissing)),
     }

@@ -119,7 +119,8 @@ fn too_large(file: &str, what: &str, is: usize, limit: usize) -> Diagnostic {
 }
 
 fn not_utf8(file: &str, bytes: &[u8], error: &std::str::Utf8Error) -> Diagnostic {
-    let line = bytes[..error.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+    let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+    let line = before.matches('\n').count() + 1;
     let at = Position { line: u32::try_from(line).unwrap_or(u32::MAX), column: 1 };
     Diagnostic::error(Reason::YamlInvalid, file, "the line is not UTF-8 text")
         .at(at)
@@ -210,7 +211,10 @@ fn options() -> serde_saphyr::Options {
 
 fn parse_fault(file: &str, part: Part<'_>, error: &serde_saphyr::Error) -> Diagnostic {
     let message = error.without_snippet().to_string();
-    let fault = Diagnostic::error(Reason::YamlInvalid, file, message);
+    // The place is told once, by us: the parser counts from the beginning of this document.
+    let ends = [" at line ", " (defined at ", " (used at "].map(|mark| message.find(mark));
+    let message = &message[..ends.into_iter().flatten().min().unwrap_or(message.len())];
+    let fault = Diagnostic::error(Reason::YamlInvalid, file, plain(message));
     match error.location() {
         Some(location) => fault.at(Position {
             line: u32::try_from(location.line()).unwrap_or(u32::MAX) + part.lines_before,
@@ -218,6 +222,20 @@ fn parse_fault(file: &str, part: Part<'_>, error: &serde_saphyr::Error) -> Diagn
         }),
         None => fault,
     }
+}
+
+/// The parser's own words where ours help more.
+fn plain(message: &str) -> String {
+    let known = [
+        ("budget breached: Nodes", "the document has too many values, aliases included"),
+        ("budget breached: Depth", "the document is nested too deep"),
+        ("budget breached: ScalarBytes", "the document is too large, aliases included"),
+        ("budget breached", "the document is over a limit for aliases, anchors or events"),
+        ("cannot deserialize null into string", "a key is empty"),
+        ("expected string scalar", "a key must be plain text"),
+    ];
+    let ours = known.iter().find(|(theirs, _)| message.starts_with(theirs));
+    ours.map_or_else(|| message.to_owned(), |(_, ours)| (*ours).to_owned())
 }
 
 fn duplicates(file: &str, node: &Node, faults: &mut Vec<Diagnostic>) {

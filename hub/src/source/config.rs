@@ -65,7 +65,7 @@ impl SourceConfig {
 fn is_reference(name: &str) -> bool {
     let odd = |c: char| c.is_whitespace() || c.is_control() || "~^:?*[\\\"'@{}".contains(c);
     let part =
-        |part: &str| !part.is_empty() && !part.starts_with(['.', '-']) && !part.ends_with(".lock");
+        |part: &str| !part.is_empty() && !part.starts_with(['.', '-']) && !part.contains(".lock");
     name.len() <= TEXT_BYTES_MAX
         && !name.contains(odd)
         && !name.contains("..")

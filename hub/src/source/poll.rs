@@ -45,7 +45,7 @@ impl Poll {
             Ok(Ok(None)) => {}
             Ok(Err(fault)) => tracing::warn!(source = %mirror.name(), %fault, "mirror is unusable"),
             Err(error) => {
-                tracing::error!(source = %mirror.name(), %error, "reading a mirror panicked")
+                tracing::error!(source = %mirror.name(), %error, "reading a mirror panicked");
             }
         }
         let mut failures = 0_u32;

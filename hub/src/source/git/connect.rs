@@ -1,6 +1,7 @@
 //! How a remote is reached: over `file://`, or over `https://` with roots and credentials from files.
 
 use std::{
+    any::Any,
     fs, io,
     path::Path,
     sync::{Arc, Mutex},
@@ -41,9 +42,9 @@ pub(super) fn remote<'repo>(
     specs: &[String],
 ) -> Result<Remote<'repo>, Fault> {
     let specs = specs.iter().map(|spec| spec.as_bytes().as_bstr());
-    let remote = repo.remote_at(url).map_err(|error| Fault::of(url, &error.into()))?;
+    let remote = repo.remote_at(url).map_err(|error| Fault::of(url, &error))?;
     let remote = remote.with_fetch_tags(Tags::None).with_refspecs(specs, Direction::Fetch);
-    remote.map_err(|error| Fault::of(url, &error.into()))
+    remote.map_err(|error| Fault::of(url, &error))
 }
 
 pub(super) fn connect<'a, 'repo>(
@@ -80,8 +81,8 @@ pub(super) fn connect<'a, 'repo>(
             configure_client: Some(Box::new(configure)),
             configure_request: None,
         };
-        let mut options = http::Options::default();
-        options.backend = Some(Arc::new(Mutex::new(backend)));
+        let backend: Arc<Mutex<dyn Any + Send + Sync>> = Arc::new(Mutex::new(backend));
+        let options = http::Options { backend: Some(backend), ..http::Options::default() };
         connection.set_transport_options(Box::new(options));
     }
     Ok(connection)

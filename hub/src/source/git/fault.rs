@@ -4,6 +4,9 @@ use std::{fmt, io, path::Path};
 
 use model::Reason;
 
+/// Longest text of the other side that is quoted, in characters.
+const QUOTE_CHARS_MAX: usize = 200;
+
 /// Why a look failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::source) struct Fault {
@@ -28,19 +31,82 @@ impl Fault {
 
     /// The disk under the mirror failed.
     pub(super) fn disk(dir: &Path, error: &io::Error) -> Fault {
-        let reason = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Reason::DiskFull,
-            _ => Reason::Internal,
-        };
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        let reason = if full.contains(&error.kind()) { Reason::DiskFull } else { Reason::Internal };
         Fault::new(reason, format!("mirror `{}`: {error}", dir.display()))
     }
 
     /// What gix said about the remote at `url`.
     pub(super) fn of(url: &str, error: &gix::Error) -> Fault {
-        let causes: Vec<String> = error.iter_errors().map(ToString::to_string).collect();
-        let message = format!("`{url}`: {}", causes.join(": "));
-        Fault::new(Reason::GitUnreachable, message)
+        let causes: Vec<Cause> = error.iter_errors().map(Cause::read).collect();
+        let class = error.classify().map(|found| found.class()).collect::<Vec<_>>();
+        let (reason, words) = judge(&causes, &class);
+        let deepest = causes.last().map(|cause| quote(&cause.text)).unwrap_or_default();
+        Fault::new(reason, format!("`{url}`: {words}: {deepest}"))
     }
+}
+
+/// What is looked at of one error in a chain.
+struct Cause {
+    text: String,
+    io: Option<io::ErrorKind>,
+    status: Option<u16>,
+    slow: bool,
+}
+
+impl Cause {
+    fn read(error: &(dyn std::error::Error + 'static)) -> Cause {
+        let http = error.downcast_ref::<reqwest::Error>();
+        Cause {
+            text: error.to_string(),
+            io: error.downcast_ref::<io::Error>().map(io::Error::kind),
+            status: http.and_then(reqwest::Error::status).map(|status| status.as_u16()),
+            slow: http.is_some_and(reqwest::Error::is_timeout),
+        }
+    }
+}
+
+/// The reason, and what happened in our own words.
+fn judge(causes: &[Cause], class: &[gix::error::Class]) -> (Reason, &'static str) {
+    use gix::error::Class;
+    let says = |words: &str| causes.iter().any(|cause| cause.text.contains(words));
+    let is = |kind: io::ErrorKind| causes.iter().any(|cause| cause.io == Some(kind));
+    let exhausted = class.iter().any(|class| matches!(class, Class::ResourceExhaustion(_)));
+    let status = causes.iter().find_map(|cause| cause.status);
+    if is(io::ErrorKind::StorageFull) || is(io::ErrorKind::QuotaExceeded) {
+        (Reason::DiskFull, "the disk of the hub is full")
+    } else if exhausted {
+        (Reason::GitTooLarge, "an object is over the limit")
+    } else if causes.iter().any(|cause| cause.slow) || is(io::ErrorKind::TimedOut) {
+        (Reason::GitTimeout, "the server does not answer in time")
+    } else if says("peer certificate") || says("received fatal alert") || says("corrupt message") {
+        (Reason::GitTlsFailed, "the connection cannot be trusted")
+    } else if says("No credentials were returned") {
+        (Reason::GitAuthFailed, "the server asks for credentials and the source has none")
+    } else if class.contains(&Class::Unauthenticated) || matches!(status, Some(401 | 403 | 407)) {
+        (Reason::GitAuthFailed, "the server refuses access")
+    } else if matches!(status, Some(404 | 410)) || class.contains(&Class::NotFound) {
+        (Reason::GitNotARepository, "there is no repository")
+    } else if class.contains(&Class::Unsupported) || class.contains(&Class::Validation) {
+        (Reason::GitNotARepository, "this is not how a Git server answers")
+    } else if status.is_some() {
+        (Reason::GitUnreachable, "the server answers with an error")
+    } else if says("the pack sent by the remote") {
+        (Reason::GitUnreachable, "the transfer broke off")
+    } else {
+        (Reason::GitUnreachable, "the server cannot be reached")
+    }
+}
+
+/// Text of somebody else: one line, bounded, without the URL that stands before it already.
+fn quote(text: &str) -> String {
+    let text = text.split(" for url (").next().unwrap_or_default();
+    let mut out: String =
+        text.chars().take(QUOTE_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(QUOTE_CHARS_MAX).is_some() {
+        out.push('…');
+    }
+    out
 }
 
 impl fmt::Display for Fault {

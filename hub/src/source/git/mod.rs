@@ -13,7 +13,10 @@ use std::{
     fs, io,
     num::NonZeroU32,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use gix::{ObjectId, Repository, bstr::ByteSlice, remote::fetch::Shallow};
@@ -40,6 +43,7 @@ pub(super) struct Mirror {
     config: Arc<SourceConfig>,
     limits: SourceLimits,
     dir: PathBuf,
+    damage: Arc<AtomicBool>,
 }
 
 /// What a look at the remote found.
@@ -101,7 +105,7 @@ pub(super) fn discard(folder: &Path, name: &SourceName) {
 impl Mirror {
     pub(super) fn new(folder: &Path, config: Arc<SourceConfig>, limits: SourceLimits) -> Mirror {
         let dir = folder.join(format!("{}.git", config.name));
-        Mirror { config, limits, dir }
+        Mirror { config, limits, dir, damage: Arc::new(AtomicBool::new(false)) }
     }
 
     pub(super) fn name(&self) -> &SourceName {
@@ -127,7 +131,7 @@ impl Mirror {
 
     /// Asks the remote for the ref, and fetches when it moved. `have` is the commit that is known.
     pub(super) fn look(&self, have: Option<&Commit>, stop: &AtomicBool) -> Result<Look, Fault> {
-        if !self.is_ours() {
+        if !self.is_ours() || self.damage.load(Ordering::Relaxed) {
             return self.renew(stop);
         }
         let looked = self.look_into(&self.dir, have, stop);
@@ -159,6 +163,7 @@ impl Mirror {
         if old.exists() {
             fs::remove_dir_all(&old).map_err(disk)?;
         }
+        self.damage.store(false, Ordering::Relaxed);
         // Opened again: what was opened under the other name looks for its files there.
         let snapshot = self.stored()?;
         Ok(Look { snapshot, fetched: true })
@@ -243,7 +248,7 @@ impl Mirror {
             author,
             subject: message,
             committed_at: seconds.and_then(|s| Timestamp::from_second(s).ok()),
-            tree: Arc::new(GitTree::new(repo.clone().into_sync(), tree)),
+            tree: Arc::new(GitTree::new(repo.clone().into_sync(), tree, self.damage.clone())),
         })
     }
 

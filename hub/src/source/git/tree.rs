@@ -1,6 +1,12 @@
 //! The files of a commit, read from the object database.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use gix::{
     ObjectId, Repository, ThreadSafeRepository, bstr::ByteSlice, objs::tree::EntryKind as Mode,
@@ -20,11 +26,22 @@ const ENTRIES_MAX: usize = 50_000;
 pub(super) struct GitTree {
     repo: ThreadSafeRepository,
     root: ObjectId,
+    /// Raised when something that must be there cannot be read: then the mirror is built anew.
+    damage: Arc<AtomicBool>,
 }
 
 impl GitTree {
-    pub(super) fn new(repo: ThreadSafeRepository, root: ObjectId) -> GitTree {
-        GitTree { repo, root }
+    pub(super) fn new(
+        repo: ThreadSafeRepository,
+        root: ObjectId,
+        damage: Arc<AtomicBool>,
+    ) -> GitTree {
+        GitTree { repo, root, damage }
+    }
+
+    fn failed(&self, path: &str, error: &dyn fmt::Display) -> TreeError {
+        self.damage.store(true, Ordering::Relaxed);
+        TreeError::Other { path: path.to_owned(), why: error.to_string() }
     }
 
     /// The object at a path, and what it is.
@@ -32,7 +49,7 @@ impl GitTree {
         if path.is_empty() {
             return Ok((self.root, Mode::Tree));
         }
-        let other = |error: &dyn fmt::Display| failed(path, error);
+        let other = |error: &dyn fmt::Display| self.failed(path, error);
         let root = repo.find_tree(self.root).map_err(|error| other(&error))?;
         let found = root.lookup_entry(path.split('/')).map_err(|error| other(&error))?;
         let entry = found.ok_or_else(|| TreeError::NotFound(path.to_owned()))?;
@@ -46,7 +63,7 @@ impl Tree for GitTree {
         let (id, Mode::Tree) = self.find(&repo, dir)? else {
             return Err(TreeError::NotFound(dir.to_owned()));
         };
-        let other = |error: &dyn fmt::Display| failed(dir, error);
+        let other = |error: &dyn fmt::Display| self.failed(dir, error);
         let tree = repo.find_tree(id).map_err(|error| other(&error))?;
         let mut entries = Vec::new();
         for entry in tree.iter() {
@@ -87,7 +104,7 @@ impl Tree for GitTree {
         let (id, Mode::Blob | Mode::BlobExecutable) = self.find(&repo, path)? else {
             return Err(TreeError::NotFound(path.to_owned()));
         };
-        let bytes = repo.find_header(id).map_err(|error| failed(path, &error))?.size();
+        let bytes = repo.find_header(id).map_err(|error| self.failed(path, &error))?.size();
         if bytes > FILE_BYTES_MAX {
             return Err(TreeError::TooLarge {
                 path: path.to_owned(),
@@ -95,11 +112,7 @@ impl Tree for GitTree {
                 limit: FILE_BYTES_MAX,
             });
         }
-        let blob = repo.find_object(id).map_err(|error| failed(path, &error))?;
+        let blob = repo.find_object(id).map_err(|error| self.failed(path, &error))?;
         Ok(blob.detach().data)
     }
-}
-
-fn failed(path: &str, error: &dyn fmt::Display) -> TreeError {
-    TreeError::Other { path: path.to_owned(), why: error.to_string() }
 }
