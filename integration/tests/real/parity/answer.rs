@@ -167,7 +167,7 @@ const INTERNALS: &[&str] = &[
     ": expected map, got ",
     ": expected numeric (int or float), got ",
     "json: cannot unmarshal ",
-    "continue key is not valid: ",
+    "continue key is not valid",
     "\n@@ ",
 ];
 

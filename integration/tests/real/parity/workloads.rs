@@ -127,6 +127,7 @@ async fn a_broken_image_is_told_by_its_pods_while_the_deployment_still_says_avai
             is_observed(answer)
                 && answer.at("/status/updatedReplicas") == 1
                 && answer.at("/status/unavailableReplicas") == 1
+                && told(answer).to_string().contains("ReplicaSetUpdated")
         };
         let half = target.until(&path, "half way", is_half).await;
         target.note("deployment", &told(&half));
