@@ -167,6 +167,7 @@ const INTERNALS: &[&str] = &[
     ": expected map, got ",
     ": expected numeric (int or float), got ",
     "json: cannot unmarshal ",
+    "Invalid value: {\"Volumes\":",
     "continue key is not valid",
     "\n@@ ",
 ];
