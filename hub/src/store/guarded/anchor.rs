@@ -95,6 +95,11 @@ impl Anchor {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn replace_file_for_tests(&mut self, file: File) -> File {
+        std::mem::replace(&mut self.file, file)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }

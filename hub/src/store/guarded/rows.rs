@@ -133,6 +133,16 @@ impl Rows {
         self.disk.as_ref().unwrap()
     }
 
+    #[cfg(test)]
+    pub(super) fn anchor_for_tests(&mut self) -> &mut Anchor {
+        &mut self.anchor
+    }
+
+    #[cfg(test)]
+    pub(super) fn len_for_tests(&self) -> usize {
+        self.index.len()
+    }
+
     fn payload(&self, key: &[u8], entry: &Entry) -> Result<(Kind, Vec<u8>), Error> {
         let raw = self.raw(key)?.ok_or_else(|| corrupt(show(key), "is missing"))?;
         let opened = seal::open(key, &raw).map_err(|what| corrupt(show(key), &what))?;

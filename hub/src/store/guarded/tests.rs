@@ -93,3 +93,53 @@ fn an_old_value_is_found_at_open_and_while_running() {
     let text = SledStore::open(dir.path()).unwrap_err().to_string();
     assert!(text.contains("table source: holds 1 records that are not the newest"), "{text}");
 }
+
+#[test]
+fn a_group_that_arrived_but_was_not_acknowledged_is_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::open(dir.path()).unwrap();
+    let put = |text: &str, bytes| {
+        let batch = Batch::default().put(Table::Snapshot, "web", vec![bytes; 9_000]);
+        store.commit(batch.put(Table::Source, text, "").delete(Table::Meta, "m"))
+    };
+    store.commit(Batch::default().put(Table::Meta, "m", "1")).unwrap();
+    put("a", 1).unwrap();
+    store.commit(Batch::default().put(Table::Meta, "m", "2")).unwrap();
+    // the database takes the group, the anchor after it does not
+    let read_only = File::open(dir.path().join("anchor")).unwrap();
+    let file = store.shared.write().anchor_for_tests().replace_file_for_tests(read_only);
+    assert!(matches!(put("b", 2), Err(Error::Io(_))));
+    let as_before = || {
+        assert_eq!(store.get(Table::Snapshot, b"web").unwrap(), Some(vec![1; 9_000]));
+        assert_eq!(store.get(Table::Meta, b"m").unwrap(), Some(b"2".to_vec()));
+        assert_eq!(store.scan(Table::Source, b"").unwrap(), [(b"a".to_vec(), Vec::new())]);
+    };
+    as_before();
+    assert!(matches!(put("b", 2), Err(Error::Io(_))), "the fault is still there");
+    as_before();
+    drop(store.shared.write().anchor_for_tests().replace_file_for_tests(file));
+    store.commit(Batch::default()).unwrap();
+    as_before();
+    store.take_lease().unwrap();
+    as_before();
+    drop(store);
+    let store = SledStore::open(dir.path()).unwrap();
+    assert_eq!(store.get(Table::Snapshot, b"web").unwrap(), Some(vec![1; 9_000]));
+    assert_eq!(store.scan(Table::Source, b"b").unwrap(), []);
+}
+
+#[test]
+fn a_value_that_shrinks_or_goes_leaves_no_piece_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::open(dir.path()).unwrap();
+    let rows_after = |bytes| {
+        store.commit(Batch::default().put(Table::Meta, "m", vec![1; bytes])).unwrap();
+        store.shared.read().len_for_tests()
+    };
+    assert_eq!(rows_after(9_000), 1 + 3);
+    assert_eq!(rows_after(5_000), 1 + 2);
+    assert_eq!(rows_after(5), 1);
+    assert_eq!(rows_after(20_000), 1 + 5);
+    store.commit(Batch::default().delete(Table::Meta, "m")).unwrap();
+    assert_eq!(store.shared.read().len_for_tests(), 0);
+}
