@@ -7,8 +7,8 @@
 //! Deliberately absent: certificates and secrets (only hashes of them), rollouts, and the health that
 //! agents report.
 
-mod token;
 mod cluster;
+mod token;
 mod source;
 mod audit;
 mod record;

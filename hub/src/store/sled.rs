@@ -40,7 +40,7 @@ pub(super) struct Disk {
 impl Disk {
     /// Opens or makes the database in `dir`. The caller holds the lock of the data directory.
     pub(super) fn open(dir: &Path) -> Result<Disk, Error> {
-        let place = dir.join("db").display().to_string();
+        let place = dir.display().to_string();
         fs::create_dir_all(dir).map_err(Error::Io)?;
         remove_unfinished_snapshots(dir).map_err(Error::Io)?;
         let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
@@ -119,6 +119,9 @@ fn catch<T>(place: &str, run: impl FnOnce() -> sled::Result<T>) -> Result<T, Err
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(sled::Error::Io(error))) => Err(Error::Io(error)),
+        Ok(Err(sled::Error::Corruption { .. })) => {
+            corrupt("a file of it was cut or changed on the disk".to_owned())
+        }
         Ok(Err(error)) => corrupt(error.to_string()),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);

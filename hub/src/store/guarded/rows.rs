@@ -78,7 +78,7 @@ impl Rows {
             None if index.is_empty() && anchor.n() == 0 => Head::default(),
             None => return Err(corrupt(show(HEAD_KEY), "is missing")),
         };
-        anchor.check(&head).map_err(|what| corrupt(database.join("db").display(), &what))?;
+        anchor.check(&head).map_err(|what| corrupt(database.display(), &what))?;
         check_sums(&index, &head)?;
         reserve.take();
         let (dir, disk) = (dir.to_owned(), Some(disk));
