@@ -45,7 +45,9 @@ pub(crate) fn rollback(
         return Err(NothingToRollBackTo);
     }
     // What runs the bad content and cannot return stands in the plan too, so that it is counted and named.
-    let members = targets.keys().chain(&irreversible).cloned().collect();
+    let mut members: Vec<_> = targets.keys().chain(&irreversible).cloned().collect();
+    // Those that suffer return first.
+    members.sort_by_key(|uid| bad.members.get(uid).is_none_or(|m| !m.state.is_failed()));
     for uid in &irreversible {
         targets.extend(bad.members.get(uid).map(|m| (uid.clone(), m.target)));
     }

@@ -33,9 +33,8 @@ pub fn log<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<String> {
                 active = None;
             }
             Event::Paused { .. } | Event::Halted { .. } => standing = true,
-            Event::Begun { .. } | Event::Resumed { .. } => standing = false,
-            // Of a paused rollout a retry lifts nothing; of a halted one it does. Only the fold knows.
-            Event::Retried { .. } => standing = false,
+            // A retry lifts a halt and no pause; which it was, only the fold knows.
+            Event::Begun { .. } | Event::Resumed { .. } | Event::Retried { .. } => standing = false,
             Event::Granted { cluster, grant, .. } | Event::Restored { cluster, grant, .. } => {
                 let before = epochs.insert(cluster, grant.epoch).unwrap_or(Epoch::NONE);
                 if grant.epoch <= before {

@@ -47,7 +47,7 @@ fn membership(rollout: &Rollout, found: &mut Vec<String>) {
             match rollout.members.get(uid) {
                 Some(member) if member.wave == index => counts.add(&member.state),
                 _ => {
-                    found.push(format!("I23: {uid} is in the order of a wave that is not its own"))
+                    found.push(format!("I23: {uid} is in the order of a wave that is not its own"));
                 }
             }
         }

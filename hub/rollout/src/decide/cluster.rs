@@ -46,14 +46,14 @@ fn outcome(look: Look<'_>, uid: &ClusterUid, holding: &Holding) -> Option<Event>
 }
 
 /// A cluster whose agent lost its state and then promised a fence cannot accept again what it runs: it gets
-/// the same content under a new epoch.
+/// the same content under a new epoch. Also condemned content: what stands stands until something better is
+/// granted, and without a grant nothing repairs its drift.
 pub(crate) fn restore(look: Look<'_>) -> Option<Event> {
     look.app.clusters.iter().filter(|(_, h)| h.is_settled() && !h.departed).find_map(|(uid, h)| {
         let confirmed = h.confirmed?;
         let report = look.report(uid)?;
         let lost = report.epoch < confirmed.grant.epoch && report.fence >= confirmed.grant.epoch;
-        let wanted = !look.app.condemned.contains_key(&confirmed.grant.digest);
         let grant = Grant { epoch: look.next_epoch(uid), digest: confirmed.grant.digest };
-        (lost && wanted).then(|| Event::Restored { cluster: uid.clone(), grant, at: look.now.wall })
+        lost.then(|| Event::Restored { cluster: uid.clone(), grant, at: look.now.wall })
     })
 }

@@ -8,7 +8,7 @@ use super::{Blocker, words};
 use crate::{
     decide::{all_settled, free_slots, has_evidence, is_probing, retries},
     evidence::Look,
-    state::{Actor, Cause, Member, MemberState, Rollout, RolloutState, WaveState},
+    state::{Actor, Cause, FailureWhy, Member, MemberState, Rollout, RolloutState, WaveState},
 };
 
 type Held<'a> = Vec<(&'a ClusterUid, &'a Member)>;
@@ -74,7 +74,8 @@ fn halted(look: Look<'_>, rollout: &Rollout, cause: &Cause, at: jiff::Timestamp)
         Cause::RollbackFailed { failed } => {
             let (_, names) = failures(look, rollout, 0);
             let n = words::clusters(*failed as usize);
-            let status = Status::because(Reason::RollbackFailed, format!("{n} not well: {names}"));
+            let message = format!("{n} not well after the return: {names}");
+            let status = Status::because(Reason::RollbackFailed, message);
             let retry = format!("tidegate rollout retry {app}");
             (None, status.fix("try again", retry).fix("accept it", resume))
         }
@@ -89,7 +90,10 @@ fn halted(look: Look<'_>, rollout: &Rollout, cause: &Cause, at: jiff::Timestamp)
 }
 
 fn failures(look: Look<'_>, rollout: &Rollout, index: usize) -> (Vec<ClusterUid>, String) {
-    let failed: Held<'_> = rollout.members_of(index).filter(|(_, m)| m.state.is_failed()).collect();
+    // A rollback does not wait for the dark: they find the way back when they return.
+    let counts = |why| !rollout.is_rollback() || why != FailureWhy::DarkAfterGrant;
+    let failed = |m: &Member| m.state.failure().is_some_and(counts);
+    let failed: Held<'_> = rollout.members_of(index).filter(|(_, m)| failed(m)).collect();
     let names = words::list(failed.iter().map(|(uid, m)| words::failure(look, uid, m)));
     (failed.into_iter().map(|(uid, _)| uid.clone()).collect(), names)
 }

@@ -45,7 +45,11 @@ pub(crate) fn play(path: &str, text: &str) {
         }
         let place = format!("{path}:{}: {line}", number + 1);
         let output = stage.line(line).unwrap_or_else(|fault| panic!("{place}\n{fault}"));
-        output.iter().for_each(|out| seen.push_str(&format!("| {out}\n")));
+        for out in output {
+            seen.push_str("| ");
+            seen.push_str(&out);
+            seen.push('\n');
+        }
         let broken = stage.world.violations.first();
         assert_eq!(broken, None, "{place}");
     }
@@ -110,7 +114,7 @@ impl Stage {
             "commit" => self.commit(rest),
             "run" => self.run(rest),
             "cut" | "heal" | "hold" | "release" | "restart" | "wipe" | "delete" | "relabel" => {
-                self.to_clusters(verb, rest);
+                self.touch(verb, rest);
             }
             "crash" => self.world.crash(),
             "down" => self.world.hub_up = false,
@@ -218,7 +222,7 @@ impl Stage {
         self.world.run(time(words[0]), step);
     }
 
-    fn to_clusters(&mut self, verb: &str, words: &[&str]) {
+    fn touch(&mut self, verb: &str, words: &[&str]) {
         let (labels, names): (Vec<&str>, Vec<&str>) = words.iter().partition(|w| w.contains('='));
         let now = self.world.time;
         for name in names {
@@ -277,16 +281,12 @@ impl Stage {
             let code = status.reason().map_or("ready", model::Reason::code);
             format!("{code} {}", status.message())
         };
-        match words.first() {
-            Some(name) => {
-                let uid = world.find(name);
-                vec![say(&rollout::explain_cluster(&world.app, &uid, world.now(), &obs))]
-            }
-            None => {
-                let blockers = rollout::explain(&world.app, world.now(), &obs);
-                blockers.iter().map(|b| say(&b.status)).collect()
-            }
+        if let Some(name) = words.first() {
+            let uid = world.find(name);
+            return vec![say(&rollout::explain_cluster(&world.app, &uid, world.now(), &obs))];
         }
+        let blockers = rollout::explain(&world.app, world.now(), &obs);
+        blockers.iter().map(|b| say(&b.status)).collect()
     }
 
     fn waves(&self) -> Vec<String> {

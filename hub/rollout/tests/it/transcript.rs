@@ -1,7 +1,7 @@
 //! A log as a person reads it.
 
 use model::ClusterUid;
-use rollout::{Cause, Event, FailureWhy, Kind, MemberChange, Outcome, Verdict, WaveChange};
+use rollout::{Cause, Event, FailureWhy, Kind, MemberChange, Outcome, Start, Verdict, WaveChange};
 
 use crate::world::World;
 
@@ -25,28 +25,7 @@ fn line(world: &World, event: &Event) -> String {
             let skipped = skipped.as_ref().map_or("", |_| ", and the one that waited is skipped");
             format!("head {} {verdict}{skipped}", head.subject)
         }
-        Event::Started(start) => {
-            let waves = start.plan.waves.iter().map(|wave| {
-                let members: Vec<_> = wave.members.iter().map(name).collect();
-                format!("{}[{}]", wave.spec.name, members.join(" "))
-            });
-            let what = match start.kind {
-                Kind::Forward => start.release.subject.clone(),
-                Kind::Rollback { of } => format!("rollback of {of}"),
-            };
-            let mut text = format!("{} starts: {what}: ", start.id);
-            text += &waves.collect::<Vec<_>>().join(" ");
-            if let Some(id) = start.supersedes {
-                text += &format!(", supersedes {id}");
-            }
-            if !start.condemns.is_empty() {
-                text += ", condemns it";
-            }
-            if start.skipped.is_some() {
-                text += ", and the one that waited is skipped";
-            }
-            text
-        }
+        Event::Started(start) => started(world, start),
         Event::Begun { rollout, by, .. } => format!("{rollout} begun by {}", by.name),
         Event::Granted { cluster, grant, dark, broken_before, .. } => {
             let dark = if *dark { " (dark)" } else { "" };
@@ -80,19 +59,42 @@ fn line(world: &World, event: &Event) -> String {
             format!("{rollout} retried by {}: {}", by.name, clusters.join(" "))
         }
         Event::Skipped { cluster, by, .. } => format!("{} skipped by {}", name(cluster), by.name),
-        Event::Ended { rollout, outcome, .. } => match outcome {
-            Outcome::Completed { exceptions: 0 } => format!("{rollout} completed"),
-            Outcome::Completed { exceptions } => {
-                format!("{rollout} completed, {exceptions} exceptions")
-            }
-            Outcome::RolledBack { exceptions: 0 } => format!("{rollout} rolled back"),
-            Outcome::RolledBack { exceptions } => {
-                format!("{rollout} rolled back, {exceptions} exceptions")
-            }
-            Outcome::Superseded { by } => format!("{rollout} superseded by {by}"),
-            Outcome::Aborted => format!("{rollout} aborted"),
-        },
+        Event::Ended { rollout, outcome, .. } => format!("{rollout} {}", ended(*outcome)),
     }
+}
+
+fn started(world: &World, start: &Start) -> String {
+    let waves = start.plan.waves.iter().map(|wave| {
+        let members: Vec<_> =
+            wave.members.iter().map(|uid| world.clusters[uid].name.to_string()).collect();
+        format!("{}[{}]", wave.spec.name, members.join(" "))
+    });
+    let what = match start.kind {
+        Kind::Forward => start.release.subject.clone(),
+        Kind::Rollback { of } => format!("rollback of {of}"),
+    };
+    let mut text = format!("{} starts: {what}: ", start.id);
+    text += &waves.collect::<Vec<_>>().join(" ");
+    if let Some(id) = start.supersedes {
+        text += &format!(", supersedes {id}");
+    }
+    if !start.condemns.is_empty() {
+        text += ", condemns it";
+    }
+    if start.skipped.is_some() {
+        text += ", and the one that waited is skipped";
+    }
+    text
+}
+
+fn ended(outcome: Outcome) -> String {
+    let (word, exceptions) = match outcome {
+        Outcome::Completed { exceptions } => ("completed".to_owned(), exceptions),
+        Outcome::RolledBack { exceptions } => ("rolled back".to_owned(), exceptions),
+        Outcome::Superseded { by } => (format!("superseded by {by}"), 0),
+        Outcome::Aborted => ("aborted".to_owned(), 0),
+    };
+    if exceptions == 0 { word } else { format!("{word}, {exceptions} exceptions") }
 }
 
 fn member(change: &MemberChange) -> String {

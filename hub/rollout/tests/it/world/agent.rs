@@ -100,7 +100,7 @@ impl Agent {
         };
         match behaviour {
             Behaviour::Good(after) if age >= after => {
-                (Phase::Healthy, (age - after).min(measured), zero)
+                (Phase::Healthy, age.saturating_sub(after).min(measured), zero)
             }
             Behaviour::Good(_) | Behaviour::Stuck | Behaviour::CutsNetwork => {
                 (Phase::Applying, zero, zero)
@@ -108,15 +108,15 @@ impl Agent {
             Behaviour::Terminal(after) if age >= after => {
                 let message = "ImagePullBackOff".to_owned();
                 let phase = Phase::Failed { reason: Reason::AgentFailed, message };
-                (phase, zero, (age - after).min(measured))
+                (phase, zero, age.saturating_sub(after).min(measured))
             }
             Behaviour::Terminal(_) => (Phase::Applying, zero, zero),
             Behaviour::Regresses { healthy, .. } if age < healthy => (Phase::Applying, zero, zero),
             Behaviour::Regresses { healthy, lasts } if age < healthy + lasts => {
-                (Phase::Healthy, (age - healthy).min(measured), zero)
+                (Phase::Healthy, age.saturating_sub(healthy).min(measured), zero)
             }
             Behaviour::Regresses { healthy, lasts } => {
-                (degraded(), zero, (age - healthy - lasts).min(measured))
+                (degraded(), zero, age.saturating_sub(healthy + lasts).min(measured))
             }
         }
     }

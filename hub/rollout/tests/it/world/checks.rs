@@ -1,5 +1,10 @@
 //! What the world knows better than the hub: what agents really did.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each check is about the one or two events it names"
+)]
+
 use std::time::Duration;
 
 use model::{ClusterUid, Epoch, Reason};

@@ -174,7 +174,7 @@ impl World {
         let epoch = Timestamp::from_second(1_700_000_000).unwrap();
         Now {
             wall: epoch + self.time + self.wall_jump,
-            mono: self.time - self.hub_started,
+            mono: self.time.saturating_sub(self.hub_started),
             term: self.term,
         }
     }
@@ -286,12 +286,12 @@ impl World {
         for uid in uids {
             if !self.clusters[&uid].deleted {
                 let directive = rollout::serve(&self.app, &uid);
-                self.send(&uid, Body::Say(self.term, directive));
+                self.send(&uid, &Body::Say(self.term, directive));
             }
         }
     }
 
-    fn send(&mut self, cluster: &ClusterUid, body: Body) {
+    fn send(&mut self, cluster: &ClusterUid, body: &Body) {
         if !self.clusters[cluster].link || self.rng.chance(self.faults.loss) {
             return;
         }
@@ -331,7 +331,7 @@ impl World {
                     let heard = self.heard.entry(message.cluster).or_default();
                     let newest = heard.report.as_ref().map(|r| (r.boot, r.seq));
                     if newest < Some((report.boot, report.seq)) {
-                        heard.at = Some(time - self.hub_started);
+                        heard.at = Some(time.saturating_sub(self.hub_started));
                         heard.report = Some(*report);
                     }
                 }
@@ -353,7 +353,7 @@ impl World {
                 cluster.link = false;
             }
             let report = cluster.agent.report(behaviour, time);
-            self.send(&uid, Body::Report(Box::new(report)));
+            self.send(&uid, &Body::Report(Box::new(report)));
         }
     }
 
@@ -371,7 +371,7 @@ impl World {
     pub(crate) fn run(&mut self, time: Duration, step: Duration) {
         let end = self.time + time;
         while self.time < end {
-            self.step(step.min(end - self.time));
+            self.step(step.min(end.saturating_sub(self.time)));
         }
     }
 }
