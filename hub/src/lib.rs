@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: decisions (they are in `rollout`), a client of any Kubernetes API.
 
+pub mod program;
 pub mod run;
 pub mod http;
 pub mod grpc;

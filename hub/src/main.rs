@@ -1,2 +1,10 @@
-//! Placeholder entry point.
-fn main() {}
+//! Arguments, log, run, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use hub::config::Cli;
+
+fn main() -> ExitCode {
+    hub::program::main(Cli::parse())
+}

@@ -1,1 +1,195 @@
-//! Not built yet.
+//! Builds the parts, hands each its handles, owns the shutdown. Dull on purpose.
+
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    config::Serve,
+    content::{self, Content},
+    engine::{self, Desk, Fleet},
+    grpc,
+    http::{self, AdminToken},
+    pki::{self, Authority},
+    registry::{self, Registry},
+    source::{self, SourceConfig, SourceLimits, Sources},
+    store::{self, SledStore, Store, log::Log},
+};
+
+/// How long open requests and streams may take to end.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+
+/// Why the hub does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data directory cannot be made.
+    #[error("make the data directory `{path}`")]
+    DataDir {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// The store cannot be opened.
+    #[error("open the store")]
+    Store(#[from] store::Error),
+    /// The records cannot be read.
+    #[error("read the registry")]
+    Registry(#[from] registry::Error),
+    /// The certificate authority cannot be read or made.
+    #[error("open the certificate authority")]
+    Pki(#[from] pki::Error),
+    /// The place for rendered objects cannot be opened.
+    #[error("open the content")]
+    Content(#[from] content::Error),
+    /// The place for Git mirrors cannot be opened.
+    #[error("start the sources")]
+    Source(#[from] source::Error),
+    /// The logs cannot be folded, or the driver ended.
+    #[error("drive the rollouts")]
+    Engine(#[from] engine::Error),
+    /// The admin token cannot be read or made.
+    #[error(transparent)]
+    Token(#[from] http::TokenError),
+    /// People cannot be served.
+    #[error(transparent)]
+    Http(#[from] http::ServeError),
+    /// Agents cannot be served.
+    #[error("serve agents")]
+    Grpc(#[from] grpc::Error),
+    /// A part ended by itself.
+    #[error("a part of the hub failed; see its log")]
+    Failed,
+}
+
+/// A hub that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where people connect.
+    pub http: SocketAddr,
+    /// Where agents connect.
+    pub agents: SocketAddr,
+    shutdown: CancellationToken,
+    driver: tokio::task::JoinHandle<Result<(), engine::Error>>,
+    people: tokio::task::JoinHandle<io::Result<()>>,
+    session: tokio::task::JoinHandle<()>,
+}
+
+/// Starts a hub on the store in its data directory.
+pub async fn start(config: &Serve, clock: Clock) -> Result<Running, Error> {
+    let dir = config.data_dir.clone();
+    std::fs::create_dir_all(&dir)
+        .map_err(|cause| Error::DataDir { path: dir.display().to_string(), cause })?;
+    let opened = dir.clone();
+    let store = blocking(move || Ok(SledStore::open(&opened.join("store"))?)).await?;
+    start_on(config, &dir, Arc::new(store), clock).await
+}
+
+async fn start_on(
+    config: &Serve,
+    dir: &Path,
+    store: Arc<dyn Store>,
+    clock: Clock,
+) -> Result<Running, Error> {
+    let shutdown = CancellationToken::new();
+    let lease = store.take_lease()?;
+    let registry = Registry::open(Arc::clone(&store), lease)?;
+    let authority = Arc::new(Authority::open(Arc::clone(&store), lease, clock.clone())?);
+    let content = Arc::new(Content::open(&dir.join("content"))?);
+    let admin = AdminToken::load_or_make(dir)?;
+    let fleet = Arc::new(Fleet::new(clock.clone()));
+    let desk = Arc::new(Desk::new());
+    let limits = SourceLimits { interval: config.poll, ..SourceLimits::default() };
+    let sources = Sources::start(&dir.join("sources"), clock.clone(), limits)?;
+    for record in registry.sources().values() {
+        if let Err(error) = sources.add(SourceConfig::from(record)) {
+            tracing::error!(source = %record.name, %error, "source cannot be followed");
+        }
+    }
+    let (engine, driver) = engine::start(
+        engine::Parts {
+            registry: registry.clone(),
+            sources: sources.clone(),
+            fleet: Arc::clone(&fleet),
+            desk: Arc::clone(&desk),
+            content: Arc::clone(&content),
+            log: Log::new(store),
+            clock: clock.clone(),
+            lease,
+        },
+        shutdown.clone(),
+    )
+    .await?;
+    let agents = grpc::serve(
+        grpc::AgentsConfig::new(config.agents),
+        grpc::Parts {
+            registry: registry.clone(),
+            fleet: Arc::clone(&fleet),
+            desk: Arc::clone(&desk),
+            content,
+            authority: Arc::clone(&authority),
+            lease,
+            clock: clock.clone(),
+        },
+        shutdown.clone(),
+    )
+    .await?;
+    let agents_url = config.agents_url.clone().unwrap_or_else(|| agents.addr.to_string());
+    let parts =
+        http::Parts { engine, fleet, desk, registry, sources, authority, agents_url, admin, clock };
+    let people = http::serve(config.http, parts, shutdown.clone()).await?;
+    tracing::info!(http = %people.addr, agents = %agents.addr, lease = %lease, "the hub serves");
+    Ok(Running {
+        http: people.addr,
+        agents: agents.addr,
+        shutdown,
+        driver,
+        people: people.task,
+        session: agents.join,
+    })
+}
+
+impl Running {
+    /// Runs until `stop` ends, then shuts down: no new decision, open requests finish, streams end.
+    pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        tokio::select! {
+            () = stop => {
+                tracing::info!("shutting down");
+                self.stop().await
+            }
+            ended = &mut self.driver => {
+                self.shutdown.cancel();
+                match ended {
+                    Ok(Ok(())) | Err(_) => Err(Error::Failed),
+                    Ok(Err(error)) => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    /// Shuts down.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.shutdown.cancel();
+        let parts = async {
+            let (driver, people, session) = tokio::join!(self.driver, self.people, self.session);
+            if session.is_err() || !matches!(people, Ok(Ok(()))) {
+                return Err(Error::Failed);
+            }
+            Ok(driver.map_err(|_| Error::Failed)??)
+        };
+        if let Ok(ended) = tokio::time::timeout(SHUTDOWN_MAX, parts).await {
+            ended
+        } else {
+            tracing::warn!("some requests did not end in time");
+            Ok(())
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Failed)?
+}

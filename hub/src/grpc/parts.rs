@@ -103,3 +103,9 @@ impl Caller {
         self.0.nonce.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
+
+impl Shelf for crate::content::Content {
+    fn item(&self, digest: &Digest) -> std::io::Result<Option<Bytes>> {
+        self.get(digest).map_err(std::io::Error::other)
+    }
+}

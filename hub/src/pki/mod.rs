@@ -62,3 +62,9 @@ fn random<const N: usize>() -> Result<[u8; N], Error> {
     getrandom::fill(&mut bytes).map_err(Error::Random)?;
     Ok(bytes)
 }
+
+/// Makes ring the one TLS provider of the process. To be called first, before anything speaks TLS.
+pub fn install_provider() {
+    // Fails only when a provider is installed already, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use model::SourceName;
 
+use crate::registry::SourceRecord;
+
 /// Longest URL and ref, in bytes.
 const TEXT_BYTES_MAX: usize = 2048;
 
@@ -125,6 +127,18 @@ mod tests {
         ] {
             let refused = check("file:///x", reference).is_err();
             assert!(refused || reference == "+main", "{reference}");
+        }
+    }
+}
+
+impl From<&SourceRecord> for SourceConfig {
+    fn from(record: &SourceRecord) -> SourceConfig {
+        SourceConfig {
+            name: record.name.clone(),
+            url: record.url.clone(),
+            reference: record.reference.clone(),
+            credentials_file: record.credentials_file.as_ref().map(PathBuf::from),
+            ca_file: record.ca_file.as_ref().map(PathBuf::from),
         }
     }
 }

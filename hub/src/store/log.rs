@@ -55,9 +55,25 @@ impl Log {
         lease: LeaseEpoch,
         bytes: &[u8],
     ) -> Result<(), Error> {
-        let mut batch = Batch::new(lease)
-            .guard(Guard::Absent(Table::Event, event_key(app, seq)))
-            .put(Table::Event, event_key(app, seq), wrap(lease.0, bytes));
+        self.append_all(app, seq, lease, &[bytes.to_vec()])
+    }
+
+    /// Appends consecutive events from number `seq` on, all or none, for the price of one sync.
+    pub fn append_all(
+        &self,
+        app: &AppName,
+        seq: u64,
+        lease: LeaseEpoch,
+        events: &[Vec<u8>],
+    ) -> Result<(), Error> {
+        let mut batch = Batch::new(lease);
+        for (bytes, seq) in events.iter().zip(seq..) {
+            batch = batch.guard(Guard::Absent(Table::Event, event_key(app, seq))).put(
+                Table::Event,
+                event_key(app, seq),
+                wrap(lease.0, bytes),
+            );
+        }
         if seq != 1 {
             let before = event_key(app, seq.saturating_sub(1));
             batch = batch.guard(Guard::Present(Table::Event, before));

@@ -1,11 +1,20 @@
-//! `tidegate lint PATH`: checks a fleet repository on disk; needs no hub.
+//! `tidegate lint PATH`: checks a fleet repository on disk with the code that the hub runs; needs no hub.
 
-use std::path::PathBuf;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use model::{Reason, api::List};
+use render::{Diagnostic, EntryKind, Tree, TreeEntry, TreeError};
 
 use crate::{
     error::{Error, Exit},
-    output::Output,
+    output::{Format, Output},
 };
+
+/// Largest file that is read, in bytes; the hub refuses larger ones too.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// What to check.
 #[derive(Debug, clap::Args)]
@@ -15,7 +24,89 @@ pub(crate) struct Args {
     path: PathBuf,
 }
 
-/// Runs it.
-pub(crate) fn run(args: &Args, _output: Output) -> Result<Exit, Error> {
-    Err(Error::new(Exit::Internal, format!("lint `{}`: not built yet", args.path.display())))
+/// Runs it: 0 when nothing is wrong, 1 when something is.
+pub(crate) fn run(args: &Args, output: Output) -> Result<Exit, Error> {
+    let root = args.path.as_path();
+    if !root.is_dir() {
+        let message = format!("`{}` is not a folder", root.display());
+        return Err(Error::because(Exit::Usage, Reason::BadRequest, message)
+            .hint("give the root of the fleet repository, where `apps/` is"));
+    }
+    let mut found = render::lint(&Folder { root: root.to_owned() });
+    if !root.join("apps").is_dir() {
+        let message = "there is no folder `apps`, so there is no App";
+        let fault = Diagnostic::error(Reason::PathMissing, "apps", message)
+            .hint("put each App into `apps/NAME/app.yaml`");
+        found.retain(|d| d.file != "apps");
+        found.push(fault);
+    }
+    let errors = found.iter().filter(|d| d.is_error()).count();
+    match output.format {
+        Format::Json => Output::json(&List::new(found.clone()))?,
+        Format::Table | Format::Name if found.is_empty() => {}
+        Format::Table | Format::Name => {
+            let lines: Vec<_> = found.iter().map(ToString::to_string).collect();
+            Output::data(&crate::output::safe(&lines.join("\n")))?;
+        }
+    }
+    output.say(&format!("{errors} errors, {} warnings", found.len() - errors));
+    Ok(if errors == 0 { Exit::Fine } else { Exit::No })
+}
+
+/// A folder on disk, seen as the hub sees a commit.
+struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    fn at(&self, path: &str) -> PathBuf {
+        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
+    }
+}
+
+fn fault(path: &str, error: &io::Error) -> TreeError {
+    let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind());
+    if absent {
+        TreeError::NotFound(path.to_owned())
+    } else {
+        TreeError::Other { path: path.to_owned(), why: error.to_string() }
+    }
+}
+
+impl Tree for Folder {
+    fn list(&self, dir: &str) -> Result<Vec<TreeEntry>, TreeError> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(self.at(dir)).map_err(|e| fault(dir, &e))? {
+            let entry = entry.map_err(|e| fault(dir, &e))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name == ".git" {
+                continue;
+            }
+            entries.push(describe(&entry.path(), name).map_err(|e| fault(dir, &e))?);
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>, TreeError> {
+        let file = self.at(path);
+        let about = fs::symlink_metadata(&file).map_err(|e| fault(path, &e))?;
+        if about.len() > FILE_BYTES_MAX {
+            let (path, bytes) = (path.to_owned(), about.len());
+            return Err(TreeError::TooLarge { path, bytes, limit: FILE_BYTES_MAX });
+        }
+        fs::read(&file).map_err(|e| fault(path, &e))
+    }
+}
+
+fn describe(path: &Path, name: String) -> io::Result<TreeEntry> {
+    let about = fs::symlink_metadata(path)?;
+    let kind = if about.is_symlink() {
+        EntryKind::Link { target: fs::read_link(path)?.to_string_lossy().into_owned() }
+    } else if about.is_dir() {
+        EntryKind::Dir
+    } else {
+        EntryKind::File
+    };
+    Ok(TreeEntry { name, kind, bytes: about.len() })
 }

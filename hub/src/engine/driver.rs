@@ -1,0 +1,355 @@
+//! The driver: one [`Engine::wake`] that rereads everything, decides until nothing is left, makes each
+//! decision durable, and only then lets anything that follows from it leave the hub.
+//!
+//! It takes no input but "wake" and what people ask. What it knows is in the store, the sources, the
+//! registry and the fleet; a crash at any line loses nothing that was acted upon.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use model::{AppName, ClusterUid, LeaseEpoch, Reason, Status};
+use rollout::{Actor, Event, Now, Verb};
+
+use super::{
+    Desk, Fleet,
+    handle::{Asked, Board, CommandError},
+    offer::Offers,
+    slot::{AppNow, Slot},
+};
+use crate::{
+    clock::Clock,
+    content::{self, Content},
+    registry::{ClusterRecord, Registry},
+    source::Sources,
+    store::{
+        self,
+        log::{Log, SNAPSHOT_EVERY},
+    },
+    telemetry,
+};
+
+/// Events that one durable write takes: a wave of 256 grants costs one sync of the disk. They are
+/// consecutive decisions of one App and none of them acts before all are durable.
+const EVENTS_PER_WRITE_MAX: usize = 256;
+
+/// Decisions of one App in one wake: far above what any plan needs; a brain that never stops would be a
+/// bug, and this keeps it from stopping the others.
+const DECISIONS_PER_WAKE_MAX: usize = 200_000;
+
+/// Pause after the disk refused a write, before the next try.
+const RETRY_AFTER_FAULT: Duration = Duration::from_secs(1);
+
+/// Why the driver ends.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store cannot be trusted or belongs to another hub.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// An event of the log cannot be read.
+    #[error("event {seq} of app `{app}` cannot be read: {why}; restore the newest backup")]
+    Event {
+        /// The App.
+        app: AppName,
+        /// Its place in the log.
+        seq: u64,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// What the driver works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// Clusters and sources.
+    pub registry: Registry,
+    /// Git.
+    pub sources: Sources,
+    /// What agents said.
+    pub fleet: Arc<Fleet>,
+    /// What is served to them.
+    pub desk: Arc<Desk>,
+    /// Rendered objects.
+    pub content: Arc<Content>,
+    /// Decisions.
+    pub log: Log,
+    /// Time.
+    pub clock: Clock,
+    /// The lease under which this hub decides.
+    pub lease: LeaseEpoch,
+}
+
+/// The Apps and everything round them.
+#[derive(Debug)]
+pub(super) struct Engine {
+    parts: Parts,
+    offers: Offers,
+    slots: BTreeMap<AppName, Slot>,
+    board: Arc<Board>,
+}
+
+type Clusters = BTreeMap<ClusterUid, ClusterRecord>;
+
+impl Engine {
+    /// Folds the logs of all Apps.
+    pub(super) fn load(parts: Parts, board: Arc<Board>) -> Result<Engine, Error> {
+        let mut slots = BTreeMap::new();
+        for app in parts.log.apps()? {
+            let slot = load(&parts.log, &app)?;
+            slots.insert(app, slot);
+        }
+        Ok(Engine { parts, offers: Offers::default(), slots, board })
+    }
+
+    /// Rereads, decides, publishes; returns when time alone could change something.
+    pub(super) fn wake(&mut self, asked: Vec<Asked>) -> Result<Option<Duration>, Error> {
+        let clusters = self.parts.registry.clusters();
+        let mut fault = self.refresh(&clusters);
+        let mut answers = Vec::new();
+        for Asked { app, verb, actor, reply } in asked {
+            let answer = self.ask(&app, &verb, &actor, &clusters)?;
+            answers.push((reply, answer));
+        }
+        let mut wakeup: Option<Duration> = None;
+        let mut seen = BTreeMap::new();
+        for name in self.slots.keys().cloned().collect::<Vec<_>>() {
+            match self.settle(&name, &clusters) {
+                Ok(Some((app, next))) => {
+                    wakeup = wakeup.into_iter().chain(next).min();
+                    seen.insert(name, app);
+                }
+                Ok(None) => {}
+                Err(Error::Store(store::Error::Io(error))) => {
+                    let message = format!("the hub's disk refuses writes: {error}");
+                    fault = Some(Status::because(Reason::DiskFull, message));
+                    self.reload(&name)?;
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        if fault.is_some() {
+            wakeup = wakeup.into_iter().chain([RETRY_AFTER_FAULT]).min();
+        }
+        self.board.publish(seen, fault);
+        // Answered last, so that whoever asked sees the outcome on the board.
+        for (reply, answer) in answers {
+            Asked::answer(reply, answer);
+        }
+        Ok(wakeup)
+    }
+
+    /// Renders what is new in Git or in the fleet. A disk that is full keeps the last offers.
+    fn refresh(&mut self, clusters: &Clusters) -> Option<Status> {
+        let records = self.parts.registry.sources();
+        let Parts { sources, fleet, content, .. } = &self.parts;
+        let names = records.keys().cloned();
+        let surveys = match self.offers.refresh(sources, names, clusters, fleet, content) {
+            Ok(surveys) => surveys,
+            Err(error) => return Some(content_fault(&error)),
+        };
+        for survey in surveys {
+            let found: Vec<_> = survey.found.iter().map(|f| f.app.clone()).collect();
+            for f in survey.found {
+                self.take(f);
+            }
+            for (name, slot) in &mut self.slots {
+                if slot.source.as_ref() != Some(&survey.source) || found.contains(name) {
+                    continue;
+                }
+                match &survey.refused {
+                    Some(fault) => slot.offer.fault = Some(fault.clone()),
+                    None => gone(slot, "its `app.yaml` is no longer in the source"),
+                }
+            }
+        }
+        for slot in self.slots.values_mut() {
+            if slot.source.as_ref().is_some_and(|source| !records.contains_key(source)) {
+                gone(slot, "its source was deleted");
+                slot.source = None;
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, found: super::offer::Found) {
+        let super::offer::Found { source, app, offer } = found;
+        let slot = self
+            .slots
+            .entry(app.clone())
+            .or_insert_with(|| Slot::new(rollout::App::new(app.clone()), 1));
+        match &slot.source {
+            Some(owner) if *owner != source => {
+                tracing::warn!(%app, %owner, %source, "two sources hold an app of one name; the first keeps it");
+            }
+            _ => {
+                slot.source = Some(source);
+                slot.offer.take(offer);
+                slot.learn_revisions();
+            }
+        }
+    }
+
+    /// Decides one App until nothing is left, and publishes what follows.
+    fn settle(
+        &mut self,
+        name: &AppName,
+        clusters: &Clusters,
+    ) -> Result<Option<(AppNow, Option<Duration>)>, Error> {
+        let now = self.now();
+        let Some(slot) = self.slots.get_mut(name) else { return Ok(None) };
+        let obs = slot.observe(clusters, &self.parts.fleet);
+        let mut decided = 0;
+        loop {
+            let mut state = Arc::clone(&slot.state);
+            let mut events = Vec::new();
+            while events.len() < EVENTS_PER_WRITE_MAX
+                && let Some(event) = rollout::decide(&state, now, &obs)
+            {
+                step(&mut state, &event, now, &obs);
+                events.push(event);
+            }
+            if events.is_empty() {
+                break;
+            }
+            decided += events.len();
+            append(&self.parts.log, self.parts.lease, slot, &events)?;
+            slot.state = state;
+            snapshot(&self.parts.log, self.parts.lease, slot, events.len())?;
+            if decided > DECISIONS_PER_WAKE_MAX {
+                tracing::error!(app = %name, decided, "the brain does not come to rest");
+                break;
+            }
+        }
+        for uid in slot.publish(&self.parts.desk, clusters) {
+            self.parts.fleet.wake(&uid);
+        }
+        let next = rollout::next_wakeup(&slot.state, now, &obs);
+        let app = AppNow {
+            name: name.clone(),
+            source: slot.source.clone(),
+            state: Arc::clone(&slot.state),
+            obs,
+            now,
+            offer: slot.offer.clone(),
+            revisions: slot.revisions.clone(),
+        };
+        Ok(Some((app, next)))
+    }
+
+    /// Carries out what a person asked, as one more decision.
+    fn ask(
+        &mut self,
+        app: &AppName,
+        verb: &Verb,
+        actor: &Actor,
+        clusters: &Clusters,
+    ) -> Result<Result<(), CommandError>, Error> {
+        let now = self.now();
+        let Some(slot) = self.slots.get_mut(app) else {
+            return Ok(Err(CommandError::NoSuchApp(app.clone())));
+        };
+        let obs = slot.observe(clusters, &self.parts.fleet);
+        let event = match rollout::command(&slot.state, verb, actor, now, &obs) {
+            Ok(event) => event,
+            Err(refusal) => return Ok(Err(CommandError::Refused(refusal))),
+        };
+        let mut state = Arc::clone(&slot.state);
+        step(&mut state, &event, now, &obs);
+        match append(&self.parts.log, self.parts.lease, slot, &[event]) {
+            Ok(()) => slot.state = state,
+            Err(Error::Store(store::Error::Io(error))) => {
+                self.reload(app)?;
+                return Ok(Err(CommandError::Disk(error.to_string())));
+            }
+            Err(other) => return Err(other),
+        }
+        Ok(Ok(()))
+    }
+
+    /// After a failed write nobody knows what reached the disk: read it again.
+    fn reload(&mut self, app: &AppName) -> Result<(), Error> {
+        let fresh = load(&self.parts.log, app)?;
+        if let Some(slot) = self.slots.get_mut(app) {
+            slot.state = fresh.state;
+            slot.next_seq = fresh.next_seq;
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Now {
+        let clock = &self.parts.clock;
+        Now { wall: clock.now(), mono: clock.since_start(), term: self.parts.lease }
+    }
+}
+
+/// Remembers one decision. In debug builds the laws are checked first.
+fn step(state: &mut Arc<rollout::App>, event: &Event, now: Now, obs: &rollout::Obs) {
+    let before = cfg!(debug_assertions).then(|| Arc::clone(state));
+    telemetry::event(state, event);
+    Arc::make_mut(state).apply(event);
+    if let Some(before) = before {
+        let broken = rollout::check::violations(&before, event, state, now, obs);
+        if !broken.is_empty() {
+            tracing::error!(?broken, ?event, "a decision breaks a law");
+        }
+        debug_assert!(broken.is_empty(), "a decision breaks a law: {broken:?}");
+    }
+}
+
+fn append(log: &Log, lease: LeaseEpoch, slot: &mut Slot, events: &[Event]) -> Result<(), Error> {
+    let app = slot.state.name.clone();
+    let mut rows = Vec::with_capacity(events.len());
+    for (event, seq) in events.iter().zip(slot.next_seq..) {
+        let bytes = serde_json::to_vec(event).map_err(|e| Error::Event {
+            app: app.clone(),
+            seq,
+            why: e.to_string(),
+        })?;
+        rows.push(bytes);
+    }
+    log.append_all(&app, slot.next_seq, lease, &rows)?;
+    slot.next_seq += rows.len() as u64;
+    Ok(())
+}
+
+/// Keeps the fold when a multiple of [`SNAPSHOT_EVERY`] was passed: an open reads at most that many events.
+fn snapshot(log: &Log, lease: LeaseEpoch, slot: &Slot, appended: usize) -> Result<(), Error> {
+    let last = slot.next_seq - 1;
+    let before = last - appended as u64;
+    if last / SNAPSHOT_EVERY == before / SNAPSHOT_EVERY {
+        return Ok(());
+    }
+    let app = &slot.state.name;
+    let bytes = serde_json::to_vec(&*slot.state).map_err(|e| Error::Event {
+        app: app.clone(),
+        seq: last,
+        why: e.to_string(),
+    })?;
+    Ok(log.snapshot(app, last, lease, &bytes)?)
+}
+
+fn load(log: &Log, app: &AppName) -> Result<Slot, Error> {
+    let fault =
+        |seq, why: serde_json::Error| Error::Event { app: app.clone(), seq, why: why.to_string() };
+    let loaded = log.load(app)?;
+    let next_seq = loaded.last() + 1;
+    let mut state = match loaded.snapshot {
+        None => rollout::App::new(app.clone()),
+        Some((seq, bytes)) => serde_json::from_slice(&bytes).map_err(|e| fault(seq, e))?,
+    };
+    for (seq, bytes) in loaded.events {
+        let event: Event = serde_json::from_slice(&bytes).map_err(|e| fault(seq, e))?;
+        state.apply(&event);
+    }
+    let mut slot = Slot::new(state, next_seq);
+    slot.learn_revisions();
+    Ok(slot)
+}
+
+fn gone(slot: &mut Slot, why: &str) {
+    let message = format!("{why}; clusters keep what they run");
+    slot.offer.candidate = None;
+    slot.offer.fault = Some(Status::because(Reason::AppRemoved, message));
+}
+
+fn content_fault(error: &content::Error) -> Status {
+    Status::because(Reason::DiskFull, format!("rendered objects cannot be stored: {error}"))
+}

@@ -1,0 +1,166 @@
+//! One App as the engine holds it: decided state, what Git offers, what people see.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use model::{AppName, ClusterUid, Digest, Directive, SourceName, Status};
+use rollout::{Candidate, ClusterObs, Holding, Now, Obs};
+
+use super::{Desk, Fleet, Served};
+use crate::registry::ClusterRecord;
+
+/// What Git says about an App.
+#[derive(Debug, Clone, Default)]
+pub struct Offer {
+    /// The newest valid release; kept when a later commit is broken.
+    pub candidate: Option<Candidate>,
+    /// Why the newest commit is not it.
+    pub fault: Option<Status>,
+    /// The revision at which `fault` was found.
+    pub fault_at: Option<String>,
+    /// `correct`, `report` or `ignore`.
+    pub drift: String,
+}
+
+/// One App.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) source: Option<SourceName>,
+    /// The fold of the log.
+    pub(super) state: Arc<rollout::App>,
+    /// Sequence number of the next event.
+    pub(super) next_seq: u64,
+    pub(super) offer: Offer,
+    /// Which manifest came from which revision, for people.
+    pub(super) revisions: BTreeMap<Digest, String>,
+}
+
+impl Slot {
+    pub(super) fn new(state: rollout::App, next_seq: u64) -> Slot {
+        Slot {
+            source: None,
+            state: Arc::new(state),
+            next_seq,
+            offer: Offer::default(),
+            revisions: BTreeMap::new(),
+        }
+    }
+
+    /// What the brain is told: every registered cluster, and every one that this App still holds.
+    pub(super) fn observe(
+        &self,
+        clusters: &BTreeMap<ClusterUid, ClusterRecord>,
+        fleet: &Fleet,
+    ) -> Obs {
+        let name = &self.state.name;
+        let mut seen: BTreeMap<ClusterUid, ClusterObs> =
+            clusters.values().map(|c| (c.uid.clone(), unheard(c))).collect();
+        fleet.each(|uid, agent| {
+            if let Some(obs) = seen.get_mut(uid) {
+                obs.connected = agent.connected;
+                obs.last_heard = agent.last_heard;
+                obs.facts = agent.facts.clone().unwrap_or_default();
+                obs.report = agent.reports.get(name).map(|h| h.report.clone());
+            }
+        });
+        // The registry is durable and checked at open, so a cluster that it does not have was deleted.
+        for (uid, holding) in &self.state.clusters {
+            seen.entry(uid.clone()).or_insert_with(|| ClusterObs {
+                name: holding.name.clone(),
+                labels: BTreeMap::new(),
+                facts: serde_json::Value::Null,
+                connected: false,
+                last_heard: None,
+                report: None,
+                deleted: true,
+            });
+        }
+        Obs { candidate: self.offer.candidate.clone(), clusters: seen }
+    }
+
+    /// Puts what is decided onto the desk; returns the clusters to wake.
+    pub(super) fn publish(
+        &self,
+        desk: &Desk,
+        clusters: &BTreeMap<ClusterUid, ClusterRecord>,
+    ) -> Vec<ClusterUid> {
+        let served = self
+            .state
+            .clusters
+            .iter()
+            .filter(|(uid, _)| clusters.contains_key(*uid))
+            .map(|(uid, holding)| (uid.clone(), self.serve(uid, holding)))
+            .collect();
+        desk.publish(&self.state.name, served)
+    }
+
+    fn serve(&self, uid: &ClusterUid, holding: &Holding) -> Served {
+        let directive = rollout::serve(&self.state, uid);
+        let rollout = holding.newest().and_then(|given| self.state.rollout(given.rollout));
+        Served {
+            app: self.state.name.clone(),
+            directive,
+            revision: match directive {
+                Directive::Grant(grant) => self.revision(&grant.digest).unwrap_or_default(),
+                Directive::Hold | Directive::Fence(_) => String::new(),
+            },
+            drift: self.offer.drift.clone(),
+            trace: rollout.and_then(|r| r.trace.clone()),
+        }
+    }
+
+    /// The revision that a manifest came from, as far as it is remembered.
+    pub(super) fn revision(&self, digest: &Digest) -> Option<String> {
+        self.revisions.get(digest).cloned()
+    }
+
+    /// Learns which manifest came from which revision: from what is decided and what is offered.
+    pub(super) fn learn_revisions(&mut self) {
+        let state = &self.state;
+        let known = state.past.iter().rev().chain(&state.active).map(|r| &r.release);
+        for release in known.chain(&state.stable) {
+            let revision = release.revision.to_string();
+            for digest in release.variants.values().collect::<BTreeSet<_>>() {
+                self.revisions.entry(*digest).or_insert_with(|| revision.clone());
+            }
+        }
+        if let Some(candidate) = &self.offer.candidate {
+            for digest in candidate.variants.values().collect::<BTreeSet<_>>() {
+                self.revisions.insert(*digest, candidate.revision().to_string());
+            }
+        }
+    }
+}
+
+fn unheard(record: &ClusterRecord) -> ClusterObs {
+    ClusterObs {
+        name: record.name.clone(),
+        labels: record.labels.clone(),
+        facts: serde_json::Value::Null,
+        connected: false,
+        last_heard: None,
+        report: None,
+        deleted: false,
+    }
+}
+
+/// What people are shown of one App: state and facts of one instant.
+#[derive(Debug)]
+pub struct AppNow {
+    /// Its name.
+    pub name: AppName,
+    /// Where it comes from; `None` when no source has it any more.
+    pub source: Option<SourceName>,
+    /// Decided state.
+    pub state: Arc<rollout::App>,
+    /// What was known when it was decided.
+    pub obs: Obs,
+    /// When that was.
+    pub now: Now,
+    /// What Git offers.
+    pub offer: Offer,
+    /// Which manifest came from which revision.
+    pub revisions: BTreeMap<Digest, String>,
+}

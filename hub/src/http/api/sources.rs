@@ -1,0 +1,106 @@
+//! Sources, and the audit of what people did.
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::JsonRejection},
+};
+use model::{
+    Reason, SourceName,
+    api::{AddSource, List, SourceItem},
+};
+use serde_json::{Value, json};
+
+use super::{blocking, body};
+use crate::{
+    http::{Parts, problem::Problem},
+    registry::SourceRecord,
+    source::SourceConfig,
+};
+
+/// Rows of the audit that one answer carries.
+const AUDIT_ROWS_MAX: usize = 1_000;
+
+pub(super) async fn list(State(parts): State<Parts>) -> Json<List<SourceItem>> {
+    let records = parts.registry.sources();
+    Json(List::new(records.values().map(|record| item(&parts, record)).collect()))
+}
+
+pub(super) fn item(parts: &Parts, record: &SourceRecord) -> SourceItem {
+    let status = parts.sources.status(&record.name);
+    let state = match &status {
+        Some(status) => status.state.clone(),
+        None => model::Status::because(Reason::GitNotFetchedYet, "the first fetch has not begun"),
+    };
+    SourceItem {
+        name: record.name.to_string(),
+        url: record.url.clone(),
+        reference: record.reference.clone(),
+        state: state.state(),
+        reason: state.reason(),
+        message: state.message().to_owned(),
+        revision: status.as_ref().and_then(|s| s.revision.as_ref()).map(ToString::to_string),
+        fetched_at: status.and_then(|s| s.fetched_at),
+    }
+}
+
+pub(super) async fn add(
+    State(parts): State<Parts>,
+    document: Result<Json<AddSource>, JsonRejection>,
+) -> Result<Json<SourceItem>, Problem> {
+    let asked = body(document)?;
+    let name = SourceName::parse(&asked.name).map_err(|e| Problem::bad(e.to_string()))?;
+    let record = SourceRecord {
+        name,
+        url: asked.url,
+        reference: asked.reference,
+        credentials_file: asked.credentials_file,
+        ca_file: asked.ca_file,
+        created_at: parts.clock.now(),
+    };
+    let config = SourceConfig::from(&record);
+    config.check().map_err(|e| Problem::bad(e.to_string()))?;
+    let (registry, now) = (parts.registry.clone(), parts.clock.now());
+    let stored = record.clone();
+    blocking(move || {
+        let object = format!("source/{}", stored.name);
+        registry.add_source(stored)?;
+        registry.audit("admin", "add", &object, "", now)?;
+        Ok(())
+    })
+    .await?;
+    parts.sources.add(config).map_err(|e| Problem::bad(e.to_string()))?;
+    Ok(Json(item(&parts, &record)))
+}
+
+pub(super) async fn remove(
+    State(parts): State<Parts>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let unknown = || Problem::not_found("source", &name);
+    let source = SourceName::parse(&name).map_err(|_| unknown())?;
+    let (registry, now) = (parts.registry.clone(), parts.clock.now());
+    let gone = source.clone();
+    blocking(move || {
+        registry.delete_source(&gone)?;
+        registry.audit("admin", "delete", &format!("source/{gone}"), "", now)?;
+        Ok(())
+    })
+    .await?;
+    parts.sources.remove(&source);
+    Ok(Json(json!({ "deleted": format!("source/{source}") })))
+}
+
+pub(super) async fn audit(State(parts): State<Parts>) -> Result<Json<Value>, Problem> {
+    let registry = parts.registry.clone();
+    let rows = blocking(move || Ok(registry.audit_list(AUDIT_ROWS_MAX)?)).await?;
+    let items: Vec<_> = rows
+        .into_iter()
+        .map(|row| {
+            json!({
+                "n": row.n, "at": row.at, "actor": row.actor, "verb": row.verb,
+                "object": row.object, "reason": row.reason,
+            })
+        })
+        .collect();
+    Ok(Json(json!({ "apiVersion": model::api::API_VERSION, "items": items })))
+}

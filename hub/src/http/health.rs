@@ -1,0 +1,44 @@
+//! Live, ready (with the reason when not), and the numbers.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::{Parts, api};
+
+/// The process answers.
+pub(super) async fn live() -> Json<serde_json::Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// The hub can decide.
+pub(super) async fn ready(State(parts): State<Parts>) -> Response {
+    let published = parts.engine.published();
+    match (&published.fault, published.ready) {
+        (None, true) => Json(json!({ "status": "ok" })).into_response(),
+        (None, false) => {
+            let body = json!({ "status": "starting", "message": "logs are being read" });
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+        }
+        (Some(fault), _) => {
+            let body = json!({
+                "status": "impaired",
+                "reason": fault.reason(),
+                "message": fault.message(),
+                "fix": fault.fix,
+            });
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+        }
+    }
+}
+
+/// OpenMetrics text.
+pub(super) async fn metrics(State(parts): State<Parts>) -> Response {
+    let text = crate::metrics::text(&api::sample(&parts));
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
