@@ -218,6 +218,8 @@ mod tests {
         assert_eq!(config.state, StateAt::Secrets);
         assert_eq!(config.namespace, "tidegate-agent");
         assert!(Config::try_from(&parse("tidegate-agent run --state dir")).is_err());
-        assert!(Config::try_from(&parse("tidegate-agent run --state secrets --state-dir x")).is_err());
+        assert!(
+            Config::try_from(&parse("tidegate-agent run --state secrets --state-dir x")).is_err()
+        );
     }
 }

@@ -128,7 +128,12 @@ impl Metrics {
             all.last_message.clone(),
         );
         r.register("apply", "Objects applied", all.applied.clone());
-        r.register_with_unit("apply_duration", "One sync", Unit::Seconds, all.apply_seconds.clone());
+        r.register_with_unit(
+            "apply_duration",
+            "One sync",
+            Unit::Seconds,
+            all.apply_seconds.clone(),
+        );
         r.register("objects", "Objects by health", all.objects.clone());
         r.register("drift_detected", "Objects found drifted", all.drift_detected.clone());
         r.register("drift_corrected", "Objects corrected", all.drift_corrected.clone());

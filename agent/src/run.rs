@@ -287,12 +287,8 @@ impl Agent {
         let facts = tokio::time::timeout(FACTS_MAX, self.cluster.facts()).await;
         let facts = facts.ok().and_then(Result::ok).unwrap_or(serde_json::Value::Null);
         let facts = facts.to_string().into_bytes();
-        let enrolment = Enrolment {
-            join_file,
-            instance_id: instance_id.to_owned(),
-            facts,
-            clock: self.clock,
-        };
+        let enrolment =
+            Enrolment { join_file, instance_id: instance_id.to_owned(), facts, clock: self.clock };
         identity::obtain(&enrolment, &self.state).await
     }
 }

@@ -56,9 +56,8 @@ impl Drop for Telemetry {
 
 /// Logs to stderr, and exports spans when `otlp` names a collector.
 pub fn install(form: LogForm, otlp: Option<&str>) -> Result<Telemetry, Error> {
-    let filter = || {
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER))
-    };
+    let filter =
+        || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let log = match form {
         LogForm::Text => text.with_target(false).with_filter(filter()).boxed(),
@@ -80,10 +79,7 @@ fn exporter(url: &str) -> Result<SdkTracerProvider, Error> {
         .build()
         .map_err(|cause| Error::Exporter { url: url.to_owned(), cause })?;
     let resource = Resource::builder().with_service_name("tidegate-agent").build();
-    Ok(SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_resource(resource)
-        .build())
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
 }
 
 /// Makes `span` a child of what happened on the other side of a message.
@@ -104,7 +100,10 @@ pub fn context_of(span: &Span) -> Option<TraceContext> {
     let mut carrier = Carrier(BTreeMap::new());
     TraceContextPropagator::new().inject_context(&span.context(), &mut carrier);
     let traceparent = carrier.0.remove("traceparent")?;
-    Some(TraceContext { traceparent, tracestate: carrier.0.remove("tracestate").unwrap_or_default() })
+    Some(TraceContext {
+        traceparent,
+        tracestate: carrier.0.remove("tracestate").unwrap_or_default(),
+    })
 }
 
 /// An ordered map that the propagator can read and write.

@@ -173,8 +173,7 @@ impl Cluster {
                 Ok((reply, etag))
             }
             Err(lost) if lost.sent && ask.cost() == Cost::Write => {
-                let reply =
-                    Reply { code: 0, body: Value::Null, text: lost.why, retry_after: None };
+                let reply = Reply { code: 0, body: Value::Null, text: lost.why, retry_after: None };
                 Ok((reply, None))
             }
             Err(lost) => Err(Error::Unreachable { what: ask.what(), why: lost.why }),
@@ -256,9 +255,8 @@ pub(super) fn innermost(fault: &dyn StdError) -> String {
 }
 
 async fn load(from: &Kubeconfig) -> Result<kube::Config, Error> {
-    let fault = |what: String| {
-        move |cause: Box<dyn StdError + Send + Sync>| Error::Config { what, cause }
-    };
+    let fault =
+        |what: String| move |cause: Box<dyn StdError + Send + Sync>| Error::Config { what, cause };
     let mut config = match from {
         Kubeconfig::Infer => {
             let what = fault("the inferred kubeconfig".to_owned());
@@ -266,8 +264,7 @@ async fn load(from: &Kubeconfig) -> Result<kube::Config, Error> {
         }
         Kubeconfig::File(path) => {
             let what = || fault(format!("kubeconfig `{}`", path.display()));
-            let file =
-                kube::config::Kubeconfig::read_from(path).map_err(|e| what()(e.into()))?;
+            let file = kube::config::Kubeconfig::read_from(path).map_err(|e| what()(e.into()))?;
             let options = kube::config::KubeConfigOptions::default();
             kube::Config::from_custom_kubeconfig(file, &options)
                 .await
@@ -279,7 +276,8 @@ async fn load(from: &Kubeconfig) -> Result<kube::Config, Error> {
 }
 
 fn client(config: kube::Config) -> Result<kube::Client, Error> {
-    let fault = |e: kube::Error| Error::Config { what: "the kubeconfig".to_owned(), cause: e.into() };
+    let fault =
+        |e: kube::Error| Error::Config { what: "the kubeconfig".to_owned(), cause: e.into() };
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);

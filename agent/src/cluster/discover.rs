@@ -96,8 +96,7 @@ impl Kinds {
         if kind.is_empty() {
             return;
         }
-        let verbs: Vec<&str> =
-            array(resource, "verbs").iter().filter_map(Value::as_str).collect();
+        let verbs: Vec<&str> = array(resource, "verbs").iter().filter_map(Value::as_str).collect();
         let subresources = array(resource, "subresources");
         let found = Resource {
             group: group.to_owned(),
@@ -184,7 +183,8 @@ impl Cluster {
                     return Err(Error::refused(&what, &reply));
                 }
                 if reply.body.get("items").is_none() {
-                    let why = "aggregated discovery is not served; Kubernetes 1.30 or newer is needed";
+                    let why =
+                        "aggregated discovery is not served; Kubernetes 1.30 or newer is needed";
                     return Err(Error::Unexpected { what, why: why.to_owned() });
                 }
                 *page = Page { etag, document: reply.body };

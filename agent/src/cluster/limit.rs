@@ -116,7 +116,8 @@ impl Limiter {
         state.filled = now;
         state.writes.fill(passed);
         state.reads.fill(passed);
-        if state.allowed < state.ceiling && now.saturating_duration_since(state.changed) > RECOVERY {
+        if state.allowed < state.ceiling && now.saturating_duration_since(state.changed) > RECOVERY
+        {
             state.allowed += 1;
             state.changed = now;
         }
@@ -169,7 +170,10 @@ mod tests {
         let limiter = Limiter::new(20, 40, 50, 16);
         let now = Instant::now() + Duration::from_secs(60);
         let took = duration(&limiter, Cost::Write, 80, now);
-        assert!(took >= Duration::from_millis(1990) && took < Duration::from_millis(2100), "{took:?}");
+        assert!(
+            took >= Duration::from_millis(1990) && took < Duration::from_millis(2100),
+            "{took:?}"
+        );
     }
 
     #[test]

@@ -34,7 +34,8 @@ impl SecretStore {
     /// Secrets of `namespace`, which is made if it is not there.
     pub async fn open(cluster: Cluster, namespace: &str) -> Result<SecretStore, Error> {
         let namespaces = Resource::core("Namespace", "namespaces", false);
-        let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        let body =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         let ask = post(namespaces.collection(""), &body);
         let what = ask.what();
         let reply = cluster.ask(ask).await?;
@@ -187,12 +188,12 @@ impl SecretStore {
                 break;
             }
         }
-        let unsent = || ("update".to_owned(), Reply {
-            code: 0,
-            body: Value::Null,
-            text: String::new(),
-            retry_after: None,
-        });
+        let unsent = || {
+            (
+                "update".to_owned(),
+                Reply { code: 0, body: Value::Null, text: String::new(), retry_after: None },
+            )
+        };
         let (what, reply) = last.unwrap_or_else(unsent);
         Err(Error::refused(&what, &reply))
     }

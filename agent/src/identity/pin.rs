@@ -10,9 +10,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 /// Trusts what chains to a pinned root.
 #[derive(Debug)]
@@ -37,7 +35,8 @@ impl ServerCertVerifier for PinVerifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let pinned = |c: &&CertificateDer<'_>| spki(c).is_some_and(|hash| self.pins.contains(&hash));
+        let pinned =
+            |c: &&CertificateDer<'_>| spki(c).is_some_and(|hash| self.pins.contains(&hash));
         let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
         let anchor = chain.iter().find(pinned).ok_or_else(|| unknown.clone())?;
         let mut roots = RootCertStore::empty();

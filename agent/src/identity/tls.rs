@@ -191,7 +191,8 @@ async fn handshake(
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(endpoint).await?;
     tcp.set_nodelay(true)?;
-    let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_ANSWER);
+    let keepalive =
+        socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_ANSWER);
     socket2::SockRef::from(&tcp).set_tcp_keepalive(&keepalive)?;
     let name = ServerName::try_from(name).map_err(std::io::Error::other)?;
     TlsConnector::from(Arc::new(config)).connect(name, tcp).await

@@ -230,7 +230,10 @@ mod tests {
         }
         board.hold(&app("db"), Stored { fence: Epoch(4), ..Stored::default() });
         let first = board.due().unwrap();
-        assert_eq!((first.app.as_str(), first.report.fence, first.report.boot), ("db", Epoch(4), 3));
+        assert_eq!(
+            (first.app.as_str(), first.report.fence, first.report.boot),
+            ("db", Epoch(4), 3)
+        );
         let second = board.due().unwrap();
         assert_eq!((second.app.as_str(), second.report.epoch), ("web", Epoch(100)));
         assert!(second.report.seq > first.report.seq);

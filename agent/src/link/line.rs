@@ -90,12 +90,12 @@ impl Line {
             }
             match outcome {
                 Outcome::Renewed => pause = Duration::ZERO,
-                Outcome::Failed(why) => tracing::warn!(
-                    why, retry_in_ms = pause.as_millis(), "no session with the hub"
-                ),
-                Outcome::Ended(End::Broken(why)) => tracing::info!(
-                    why, retry_in_ms = pause.as_millis(), "session ended"
-                ),
+                Outcome::Failed(why) => {
+                    tracing::warn!(why, retry_in_ms = pause.as_millis(), "no session with the hub")
+                }
+                Outcome::Ended(End::Broken(why)) => {
+                    tracing::info!(why, retry_in_ms = pause.as_millis(), "session ended")
+                }
                 Outcome::Ended(End::Refused(reason, message)) => {
                     tracing::error!(%reason, message, "{}", reason.next_step());
                     if is_final(reason) {
@@ -120,9 +120,7 @@ impl Line {
     async fn once(&self, identity: &mut Identity, turn: usize, offline: &mut Instant) -> Outcome {
         let endpoint = &identity.endpoints[turn % identity.endpoints.len().max(1)];
         let dialled = match identity::mutual(identity, self.clock) {
-            Ok(config) => {
-                identity::open(endpoint, config, &identity.fleet_id, self.clock).await
-            }
+            Ok(config) => identity::open(endpoint, config, &identity.fleet_id, self.clock).await,
             Err(fault) => Err(fault),
         };
         let client = match dialled {

@@ -210,23 +210,15 @@ async fn perform(stage: Stage<'_>, task: &Task) -> Done {
             "its kind cannot be looked at, so nothing is written",
         )),
         Action::Apply { .. } if stage.is_over() => Done::Preempted,
-        Action::Apply { why, uid } => {
-            match apply(stage, &task.key, why, uid.as_deref()).await {
-                Ok(applied) => Done::Applied(Box::new(applied)),
-                Err(trouble) => Done::Trouble(trouble),
-            }
-        }
+        Action::Apply { why, uid } => match apply(stage, &task.key, why, uid.as_deref()).await {
+            Ok(applied) => Done::Applied(Box::new(applied)),
+            Err(trouble) => Done::Trouble(trouble),
+        },
     }
 }
 
 /// Notes what became of a task.
-fn settle(
-    stage: Stage<'_>,
-    task: &Task,
-    done: Done,
-    ledger: &mut Ledger<'_>,
-    acted: &mut Acted,
-) {
+fn settle(stage: Stage<'_>, task: &Task, done: Done, ledger: &mut Ledger<'_>, acted: &mut Acted) {
     let Stage { shared, app, .. } = stage;
     let key = &task.key;
     let drift = match &task.action {

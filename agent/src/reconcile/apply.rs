@@ -146,12 +146,7 @@ fn accepted(
 }
 
 /// Understands a refusal.
-pub(super) fn understand(
-    stage: Stage<'_>,
-    key: &ObjectKey,
-    verb: Verb,
-    reply: &Reply,
-) -> Failure {
+pub(super) fn understand(stage: Stage<'_>, key: &ObjectKey, verb: Verb, reply: &Reply) -> Failure {
     let namespace = ObjectKey {
         group: String::new(),
         kind: "Namespace".to_owned(),
@@ -233,7 +228,8 @@ fn leave_out(body: &mut Value, field: &str) {
         return;
     }
     let (parent, leaf) = path.rsplit_once('.').unwrap_or(("", path));
-    let pointer: String = parent.split('.').filter(|p| !p.is_empty()).map(|p| format!("/{p}")).collect();
+    let pointer: String =
+        parent.split('.').filter(|p| !p.is_empty()).map(|p| format!("/{p}")).collect();
     if let Some(Value::Object(map)) = body.pointer_mut(&pointer) {
         map.shift_remove(leaf);
     }

@@ -7,10 +7,10 @@ use model::{AppName, Reason};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::Shared;
 use super::app::App;
 use super::intake::Intake;
 use super::mirror::Mirror;
-use super::Shared;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::Config;

@@ -259,7 +259,9 @@ async fn fetch_once(
     match shared.state.content(&digest).await {
         Ok(Some(pack)) => return Ok(pack),
         Ok(None) => {}
-        Err(fault) => tracing::warn!(fault = crate::causes(&fault), "stored content is fetched again"),
+        Err(fault) => {
+            tracing::warn!(fault = crate::causes(&fault), "stored content is fetched again")
+        }
     }
     let manifest = shared.puller.manifest(app, &digest, trace.clone()).await?;
     // What the present release already has is not sent again.

@@ -121,9 +121,10 @@ impl Mirror {
         });
         for resource in resources.iter().filter(|r| r.watchable) {
             let kind = kind(resource);
-            let same = inner.kinds.get(&kind).is_some_and(|w| {
-                w.blind.is_none() || w.resource == *resource
-            });
+            let same = inner
+                .kinds
+                .get(&kind)
+                .is_some_and(|w| w.blind.is_none() || w.resource == *resource);
             if same || (!inner.kinds.contains_key(&kind) && inner.kinds.len() >= WATCHES_MAX) {
                 continue;
             }

@@ -92,11 +92,7 @@ async fn served(stage: Stage<'_>, definition: &Value) -> Result<Met, Trouble> {
 }
 
 /// Whether all objects of earlier waves are well; waits a little.
-pub(super) async fn waves_healthy(
-    stage: Stage<'_>,
-    plan: &Plan,
-    wave: i32,
-) -> Result<(), Trouble> {
+pub(super) async fn waves_healthy(stage: Stage<'_>, plan: &Plan, wave: i32) -> Result<(), Trouble> {
     let until = Instant::now() + stage.shared.limits.wait;
     let mut pause = LOOK_MIN;
     loop {

@@ -29,11 +29,7 @@ pub(super) struct Observed {
 }
 
 /// Version by which an object is addressed: that of the release, or of what was applied.
-fn version<'a>(
-    desired: &'a Desired,
-    inventory: &'a Inventory,
-    key: &ObjectKey,
-) -> Option<&'a str> {
+fn version<'a>(desired: &'a Desired, inventory: &'a Inventory, key: &ObjectKey) -> Option<&'a str> {
     let wanted = desired.get(key).map(plan::DesiredObject::version);
     wanted.or_else(|| inventory.get(key).map(|entry| entry.version.as_str()))
 }

@@ -57,7 +57,9 @@ impl Error {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         match self {
             Error::Io { cause, .. } => matches!(cause.kind(), StorageFull | QuotaExceeded),
-            Error::Cluster(_) | Error::Locked(_) | Error::Damaged { .. } | Error::Random(_) => false,
+            Error::Cluster(_) | Error::Locked(_) | Error::Damaged { .. } | Error::Random(_) => {
+                false
+            }
         }
     }
 }

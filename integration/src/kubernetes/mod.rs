@@ -16,7 +16,7 @@ mod access;
 
 mod certificates;
 
-mod process;
+pub(crate) mod process;
 
 mod binaries;
 

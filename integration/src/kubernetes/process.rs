@@ -47,7 +47,7 @@ const TAIL_BYTES: u64 = 4 * 1024;
 const PORT_ATTEMPTS: u32 = 3;
 
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     name: String,
     log: PathBuf,
     child: Child,
@@ -55,17 +55,17 @@ pub(super) struct Process {
 
 /// What to start, and where its output goes.
 #[derive(Debug)]
-pub(super) struct Plan<'a> {
-    pub(super) name: String,
-    pub(super) program: PathBuf,
-    pub(super) arguments: Vec<String>,
-    pub(super) log: PathBuf,
+pub(crate) struct Plan<'a> {
+    pub(crate) name: String,
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) log: PathBuf,
     /// Removed when this process ends, in whatever way.
-    pub(super) remove: Option<&'a Path>,
+    pub(crate) remove: Option<&'a Path>,
 }
 
 impl Process {
-    pub(super) fn start(plan: Plan<'_>) -> Result<Self, Error> {
+    pub(crate) fn start(plan: Plan<'_>) -> Result<Self, Error> {
         let open = || File::options().create(true).append(true).open(&plan.log);
         let file = |source| Error::File { path: plan.log.clone(), source };
         let (output, errors) = (open().map_err(file)?, open().map_err(file)?);
@@ -88,7 +88,7 @@ impl Process {
     }
 
     /// Waits until `ready` answers true; an end of the process or a passed deadline is an error that shows the log.
-    pub(super) async fn wait_until<F>(
+    pub(crate) async fn wait_until<F>(
         &mut self,
         what: &'static str,
         deadline: Duration,
@@ -116,7 +116,7 @@ impl Process {
         }
     }
 
-    pub(super) fn still_runs(&mut self) -> Result<(), Error> {
+    pub(crate) fn still_runs(&mut self) -> Result<(), Error> {
         match self.exited()? {
             None => Ok(()),
             Some(status) => Err(Error::Ended {
@@ -136,8 +136,36 @@ impl Process {
         })
     }
 
+    /// The program's own process id: the supervisor's first child.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        let supervisor = self.child.id();
+        let children = format!("/proc/{supervisor}/task/{supervisor}/children");
+        let text = std::fs::read_to_string(children).ok()?;
+        text.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Waits until the program has ended by itself.
+    pub(crate) async fn ended(mut self, deadline: Duration) -> Result<ExitStatus, Error> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.exited()? {
+                return Ok(status);
+            }
+            if started.elapsed() > deadline {
+                return Err(Error::Slow {
+                    name: self.name.clone(),
+                    what: "end",
+                    waited: deadline,
+                    log: self.log.clone(),
+                    tail: tail(&self.log),
+                });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// Kills the program and returns when it is gone.
-    pub(super) async fn stop(mut self) -> Result<(), Error> {
+    pub(crate) async fn stop(mut self) -> Result<(), Error> {
         drop(self.child.stdin.take());
         let started = Instant::now();
         while self.exited()?.is_none() {
@@ -167,7 +195,7 @@ impl Drop for Process {
 }
 
 /// A port that was free a moment ago.
-pub(super) fn free_port() -> Result<u16, Error> {
+pub(crate) fn free_port() -> Result<u16, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
@@ -175,7 +203,7 @@ pub(super) fn free_port() -> Result<u16, Error> {
 }
 
 /// Calls `start` with free ports until one was still free when the program came to it.
-pub(super) async fn on_a_free_port<T, F>(
+pub(crate) async fn on_a_free_port<T, F>(
     name: &str,
     mut start: impl FnMut(u16) -> F,
 ) -> Result<(u16, T), Error>
@@ -202,7 +230,7 @@ where
 }
 
 impl Error {
-    pub(super) fn names_a_taken_port(&self) -> bool {
+    pub(crate) fn names_a_taken_port(&self) -> bool {
         matches!(self, Self::Ended { tail, .. } if tail.contains("address already in use"))
     }
 }
