@@ -4,8 +4,10 @@
 //! wrong change.
 
 mod probe;
-mod read;
+
 mod table;
+
+mod read;
 
 use std::time::Duration;
 

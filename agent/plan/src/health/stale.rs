@@ -30,6 +30,8 @@ pub(super) enum Observes {
     IfItSays,
     /// The rule looks at nothing that could be old.
     Nothing,
+    /// There is no status to look at: metadata is enough.
+    Existence,
 }
 
 /// On its way out.
@@ -84,7 +86,7 @@ pub(super) fn stale(view: View<'_>, how: Observes) -> Option<Verdict> {
         Some(Verdict::new(Health::Progressing, Reason::NotObservedYet, message).again_in(left))
     };
     match (how, observed) {
-        (Observes::Nothing, _) => None,
+        (Observes::Nothing | Observes::Existence, _) => None,
         (Observes::Generation | Observes::IfItSays | Observes::Settles, Some(observed)) => {
             if observed < generation {
                 not_yet(format!("generation {generation}, controller has seen {observed}"))

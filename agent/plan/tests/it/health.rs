@@ -154,6 +154,18 @@ fn every_file_of_the_corpus_is_judged() {
     assert_eq!(names.collect::<BTreeSet<_>>(), listed);
 }
 
+/// What the agent watches by metadata alone must not need more for its judgement.
+#[test]
+fn kinds_judged_by_existence_are_those_of_their_file() {
+    for (file, case) in cases() {
+        let text = |name: &str| case.object[name].as_str().unwrap_or_default().to_owned();
+        let api_version = text("apiVersion");
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let judged = plan::judged_by_existence(group, &text("kind"));
+        assert_eq!(judged, file == "exists.yaml", "{file}: {}", case.story);
+    }
+}
+
 #[test]
 fn only_a_healthy_object_has_no_reason_and_no_message_is_long() {
     for (file, case) in cases() {
