@@ -102,7 +102,7 @@ const BUILT_IN: &[Row] = &[
     (RBAC, "v1", "ClusterRole", "clusterroles", "", 0, "rbac"),
     (RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", "", 0, "rbac"),
     ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", "pdb", WATCHED, "policy"),
-    ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", ALL | NAMESPACED | STATUS, "autoscaling"),
+    ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", ALL | WATCHED, "autoscaling"),
     ("storage.k8s.io", "v1", "StorageClass", "storageclasses", "sc", 0, "storage"),
     ("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", "pc", COUNTS, "scheduling"),
     ("coordination.k8s.io", "v1", "Lease", "leases", "", NAMESPACED, "coordination"),

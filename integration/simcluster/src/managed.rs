@@ -3,7 +3,6 @@
 use crate::{
     clock,
     fields::{Set, compare, merge, remove, same, set_of, show},
-    kinds::Kind,
     schema::Type,
     status::Status,
 };
@@ -19,6 +18,7 @@ pub(crate) struct Writer<'a> {
     pub(crate) now: &'a str,
     /// Does the kind keep its status apart?
     pub(crate) has_status: bool,
+    pub(crate) custom: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -144,7 +144,9 @@ fn ownable(mut set: Set, writer: &Writer<'_>) -> Set {
         set.without(path);
     }
     match writer.subresource {
-        "status" => set.keep_top(|name| name == "status" || name == "metadata"),
+        "status" => {
+            set.keep_top(|name| name == "status" || (name == "metadata" && !writer.custom));
+        }
         _ if writer.has_status => set.without_tree(&["status"]),
         _ => {}
     }
@@ -153,16 +155,17 @@ fn ownable(mut set: Set, writer: &Writer<'_>) -> Set {
 
 /// What a new object is compared with: for built-in kinds the server's empty structures are there
 /// from the start, so that nobody owns `spec.template` as such.
-pub(crate) fn nothing(kind: &Kind) -> Value {
-    if kind.custom.is_some() {
+pub(crate) fn nothing(custom: bool) -> Value {
+    if custom {
         return json!({"metadata": {}});
     }
     let template = json!({"metadata": {}, "spec": {"containers": []}});
     let spec = json!({
         "containers": [], "template": template, "strategy": {}, "updateStrategy": {},
-        "jobTemplate": {"metadata": {}, "spec": {"template": template}},
+        "jobTemplate": {"metadata": {}, "spec": {"template": template}}, "scaleTargetRef": {},
+        "podSelector": {},
     });
-    json!({"metadata": {}, "spec": spec, "status": {}})
+    json!({"metadata": {}, "spec": spec, "status": {}, "rules": null})
 }
 
 /// `managedFields: [{}]` asks to forget all managers.
@@ -190,7 +193,9 @@ pub(crate) fn record(live: &Value, new: &mut Value, writer: &Writer<'_>, schema:
     for entry in &mut entries {
         entry.fields = entry.fields.difference(&mine).difference(&removed);
     }
-    if !mine.is_empty() {
+    // A scale of zero is left out of what was written, so nobody owns it.
+    let nothing_written = writer.subresource == "scale" && asks_for_none(new);
+    if !mine.is_empty() && !nothing_written {
         match entries.iter_mut().find(|entry| entry.is_of(writer, "Update")) {
             Some(entry) => {
                 entry.fields = entry.fields.union(&mine);
@@ -206,6 +211,10 @@ pub(crate) fn record(live: &Value, new: &mut Value, writer: &Writer<'_>, schema:
     store(new, entries);
 }
 
+fn asks_for_none(object: &Value) -> bool {
+    object["spec"]["replicas"].as_i64().unwrap_or(0) == 0
+}
+
 /// Server-side apply: `config` over `live`, fields no longer applied removed, owners settled.
 pub(crate) fn apply(
     live: &Value,
@@ -218,7 +227,7 @@ pub(crate) fn apply(
     let live_bare = without_entries(live);
     if entries.is_empty() && !live["metadata"]["uid"].is_null() {
         let before = Writer { manager: "before-first-apply", subresource: "", ..*writer };
-        let empty = json!({"metadata": {}});
+        let empty = nothing(writer.custom);
         let fields = ownable(compare(&empty, &live_bare, schema).set, &before);
         entries.push(Entry::new(&before, "Update", fields));
     }

@@ -133,6 +133,12 @@ fn dispatch(
 /// In a built-in group the server knows its way, elsewhere it knows nothing.
 fn unknown(shared: &Shared, objects: &Objects) -> Result<Answer, Status> {
     let state = shared.state();
+    let kind = state.kind_at(&objects.group, &objects.version, &objects.plural);
+    if let (Some(kind), Some(name)) = (kind.filter(|kind| kind.custom.is_some()), &objects.name)
+        && !objects.subresource.is_empty()
+    {
+        return Err(Status::not_found(&kind, name));
+    }
     let built_in = |kind: &Arc<Kind>| kind.group == objects.group && kind.custom.is_none();
     if state.kinds().iter().any(built_in) {
         Err(Status::no_resource())

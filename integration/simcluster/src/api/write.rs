@@ -107,13 +107,18 @@ pub(super) fn patch(
         let applied = ops::apply(&mut state, kind, &place, patch, &write)?;
         return Ok(done(ask, kind, objects, applied));
     }
+    let known = match content {
+        "application/merge-patch+json" | "application/json-patch+json" => true,
+        "application/strategic-merge-patch+json" => kind.custom.is_none(),
+        _ => false,
+    };
+    if !known {
+        return Err(unsupported(kind));
+    }
     let changed = |target: &Value| match content {
         "application/merge-patch+json" => Ok(merge_patch(target, &patch)),
         "application/json-patch+json" => json_patch(target, &patch),
-        "application/strategic-merge-patch+json" if kind.custom.is_none() => {
-            Ok(strategic(target, &patch, &kind.schema))
-        }
-        _ => Err(unsupported(kind)),
+        _ => Ok(strategic(target, &patch, &kind.schema)),
     };
     let patched =
         ops::modify(&mut state, kind, &place, &write, |live| match objects.subresource.as_str() {

@@ -14,7 +14,7 @@ pub(super) fn leave_out(value: &mut Value, schema: &Type) {
             map.retain(|name, value| {
                 let Some((of, declared)) = Type::entry(fields, others, name) else { return true };
                 leave_out(value, of);
-                !declared || !is_empty(value, of)
+                !declared || !is_empty(name, value, of)
             });
         }
         Inside::Text
@@ -26,8 +26,37 @@ pub(super) fn leave_out(value: &mut Value, schema: &Type) {
     }
 }
 
-fn is_empty(value: &Value, schema: &Type) -> bool {
+/// Fields that the server's types leave out when they are zero, false or the empty text; of the
+/// others most are pointers, for which zero says something.
+const LEFT_OUT: [&str; 19] = [
+    "description",
+    "globalDefault",
+    "healthCheckNodePort",
+    "hostIP",
+    "hostIPC",
+    "hostNetwork",
+    "hostPID",
+    "hostPort",
+    "initialDelaySeconds",
+    "minReadySeconds",
+    "nodePort",
+    "paused",
+    "publishNotReadyAddresses",
+    "readOnly",
+    "stdin",
+    "subPath",
+    "tty",
+    "unschedulable",
+    "value",
+];
+
+fn is_empty(name: &str, value: &Value, schema: &Type) -> bool {
     match (schema.inside(), value) {
+        (Inside::Text, Value::String(text)) => text.is_empty() && LEFT_OUT.contains(&name),
+        (Inside::Bool, Value::Bool(value)) => !value && LEFT_OUT.contains(&name),
+        (Inside::Number, Value::Number(number)) => {
+            number.as_i64() == Some(0) && LEFT_OUT.contains(&name) && name != "value"
+        }
         (Inside::List { .. }, Value::Array(items)) => items.is_empty(),
         (Inside::Map { others: Some(_), .. }, Value::Object(map)) => map.is_empty(),
         _ => false,

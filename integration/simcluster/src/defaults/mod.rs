@@ -35,6 +35,7 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
         }
         "Pod" => {
             pod::spec(&mut object["spec"]);
+            pod::requests(&mut object["spec"]);
             default(&mut object["spec"], "enableServiceLinks", json!(true));
         }
         "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "ReplicationController" => {
@@ -68,11 +69,21 @@ pub(crate) fn fill(kind: &Kind, object: &mut Value) {
     }
     quantity::normalise(object, &kind.schema);
     drop_nulls(object);
+    let rules = object.get("rules").cloned();
     empty::leave_out(object, &kind.schema);
     if kind.kind == "Role" || kind.kind == "ClusterRole" {
-        // The one list that is written even when it is empty.
-        default(object, "rules", Value::Null);
+        // The one list that is written, and owned, even when it is empty.
+        object["rules"] = rules.unwrap_or_default();
     }
+    if kind.kind == "HorizontalPodAutoscaler" && object["status"].is_object() {
+        default(&mut object["status"], "currentMetrics", Value::Null);
+    }
+}
+
+/// The metadata of custom objects has the server's own type.
+pub(crate) fn clean_metadata(metadata: &mut Value) {
+    drop_nulls(metadata);
+    empty::leave_out(metadata, &crate::schema::Type::named("meta.v1.ObjectMeta"));
 }
 
 /// A null means "not set"; the server's decoder drops it.
@@ -246,6 +257,7 @@ pub(crate) fn on_create(state: &mut State, kind: &Kind, object: &mut Value) {
     if kind.custom.is_some() {
         return;
     }
+    no_rules(object);
     if kind.status && kind.kind != "Node" {
         object["status"] = first_status(&kind.kind);
     }
@@ -267,6 +279,13 @@ pub(crate) fn on_create(state: &mut State, kind: &Kind, object: &mut Value) {
             object["status"]["storedVersions"] = Value::Array(stored);
         }
         _ => {}
+    }
+}
+
+/// No rules are stored as null.
+fn no_rules(object: &mut Value) {
+    if object["rules"] == json!([]) {
+        object["rules"] = Value::Null;
     }
 }
 
@@ -315,6 +334,9 @@ fn select_by_uid(object: &mut Value) {
 
 /// What the server carries over when an update leaves it out.
 pub(crate) fn on_update(kind: &Kind, live: &Value, object: &mut Value) {
+    if kind.custom.is_none() {
+        no_rules(object);
+    }
     match kind.kind.as_str() {
         "Service" if kind.group.is_empty() => service::carry(live, object),
         "Namespace" if kind.group.is_empty() => {

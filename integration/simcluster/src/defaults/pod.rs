@@ -50,6 +50,17 @@ pub(super) fn admitted(spec: &mut Value) {
     }
 }
 
+/// In a pod (not in a template) what is limited is also requested.
+pub(super) fn requests(spec: &mut Value) {
+    for container in each(spec.get_mut("containers").unwrap_or(&mut Value::Null)) {
+        let Some(limits) = container["resources"].get("limits").cloned() else { continue };
+        for (name, value) in limits.as_object().into_iter().flatten() {
+            default(&mut container["resources"], "requests", json!({}));
+            default(&mut container["resources"]["requests"], name, value.clone());
+        }
+    }
+}
+
 fn container(container: &mut Value) {
     let image = container["image"].as_str().unwrap_or_default();
     let name = image.rsplit('/').next().unwrap_or_default();
@@ -68,12 +79,6 @@ fn container(container: &mut Value) {
         }
         if env.get("valueFrom").is_some_and(Value::is_null) {
             env.as_object_mut().and_then(|env| env.shift_remove("valueFrom"));
-        }
-    }
-    if let Some(limits) = container["resources"].get("limits").cloned() {
-        for (name, value) in limits.as_object().into_iter().flatten() {
-            default(&mut container["resources"], "requests", json!({}));
-            default(&mut container["resources"]["requests"], name, value.clone());
         }
     }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {

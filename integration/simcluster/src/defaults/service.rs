@@ -16,6 +16,13 @@ pub(super) fn fill(spec: &mut Value) {
             port["targetPort"] = number;
         }
     }
+    if spec["sessionAffinity"] == "ClientIP" {
+        /// Three hours in seconds.
+        const STAY: u32 = 10_800;
+        default(spec, "sessionAffinityConfig", json!({"clientIP": {"timeoutSeconds": STAY}}));
+    } else if let Some(spec) = spec.as_object_mut() {
+        spec.shift_remove("sessionAffinityConfig");
+    }
     if spec["type"] != "ExternalName" {
         default(spec, "internalTrafficPolicy", json!("Cluster"));
     }

@@ -9,7 +9,7 @@ pub(crate) use check::check;
 pub(crate) use merge::merge;
 pub(crate) use set::{Set, Step, show};
 
-use crate::schema::{Merge, Shape, Type};
+use crate::schema::{Inside, Merge, Shape, Type};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -116,6 +116,14 @@ fn differ(
     path: &mut Vec<Step>,
     changes: &mut Changes,
 ) {
+    if let (Some(a), Some(b)) = (a, b)
+        && matches!(schema.inside(), Inside::Free)
+        && a.is_object() != b.is_object()
+        && !a.is_null()
+        && !b.is_null()
+    {
+        return turn(a, b, path, changes);
+    }
     let Some(one) = b.filter(|b| !b.is_null()).or(a).or(b) else { return };
     match schema.shape(one) {
         Shape::Leaf => return leaf(a, b, path, changes),
@@ -155,6 +163,19 @@ fn differ(
         (None, _) => changes.set.insert(path),
         (_, None) => changes.removed.insert(path),
         _ => {}
+    }
+}
+
+/// A free value that was a map and is none now, or the other way round: one leaf has changed, and
+/// what the map had comes or goes.
+fn turn(a: &Value, b: &Value, path: &mut Vec<Step>, changes: &mut Changes) {
+    changes.set.insert(path);
+    let (map, gone) = if a.is_object() { (a, true) } else { (b, false) };
+    for (name, value) in map.as_object().into_iter().flatten() {
+        let (before, after) = if gone { (Some(value), None) } else { (None, Some(value)) };
+        path.push(Step::field(name));
+        differ(before, after, &Type::Free, path, changes);
+        path.pop();
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn complete(kind: &Kind, object: &mut Value) {
     }
     match &kind.custom {
         Some(schema) => {
-            defaults::drop_nulls(&mut object["metadata"]);
+            defaults::clean_metadata(&mut object["metadata"]);
             drop_forbidden_nulls(object, schema);
             fill_defaults(object, schema);
         }
@@ -78,8 +78,12 @@ pub(super) fn admit_create(
     defaults::on_create(state, kind, &mut object);
     validate::create(kind, &object)?;
     let place = crate::state::place_of(kind, &object);
-    if state.get(kind, &place).is_some() {
-        return Err(Status::already_exists(kind, &name));
+    if let Some(other) = state.get(kind, &place) {
+        let mut status = Status::already_exists(kind, &name);
+        if other["metadata"]["deletionTimestamp"].is_string() {
+            status.message = format!("object is being deleted: {}", status.message);
+        }
+        return Err(status);
     }
     Ok(object)
 }

@@ -71,28 +71,42 @@ fn is_released(object: &Value) -> bool {
 
 /// The status belongs to `/status`, all else to the object itself.
 fn keep_what_is_not_theirs(kind: &Kind, live: &Value, new: &mut Value, subresource: &str) {
-    match subresource {
-        "status" => {
-            let mut kept = live.clone();
-            kept["status"] = new["status"].clone();
-            kept["metadata"]["managedFields"] = new["metadata"]["managedFields"].clone();
-            if kind.custom.is_none() {
-                for field in ["annotations", "finalizers"] {
-                    kept["metadata"][field] = new["metadata"][field].clone();
-                }
-            }
-            drop_nulls(&mut kept["metadata"]);
-            if kept["status"].is_null() {
-                kept.as_object_mut().and_then(|kept| kept.shift_remove("status"));
-            }
-            *new = kept;
+    if subresource != "status" {
+        if kind.status {
+            take_over(live, new, "status");
         }
-        _ if kind.status => match live.get("status") {
-            Some(status) => new["status"] = status.clone(),
-            None => drop(new.as_object_mut().and_then(|map| map.shift_remove("status"))),
-        },
+        return;
+    }
+    let names: Vec<String> = [live, new]
+        .iter()
+        .filter_map(|object| object.as_object())
+        .flat_map(|map| map.keys().cloned())
+        .filter(|name| name != "status" && name != "metadata")
+        .collect();
+    for name in names {
+        take_over(live, new, &name);
+    }
+    // Of the metadata custom kinds keep all, built-in ones little.
+    match kind.kind.as_str() {
+        _ if kind.custom.is_some() => {
+            let entries = new["metadata"]["managedFields"].take();
+            new["metadata"] = live["metadata"].clone();
+            new["metadata"]["managedFields"] = entries;
+            drop_nulls(&mut new["metadata"]);
+        }
+        "Deployment" => take_over(&live["metadata"], &mut new["metadata"], "labels"),
+        "Pod" => take_over(&live["metadata"], &mut new["metadata"], "ownerReferences"),
         _ => {}
     }
+}
+
+/// The field as it was.
+fn take_over(live: &Value, new: &mut Value, field: &str) {
+    let Some(map) = new.as_object_mut() else { return };
+    match live.get(field) {
+        Some(value) => map.insert(field.to_owned(), value.clone()),
+        None => map.shift_remove(field),
+    };
 }
 
 fn check_metadata(kind: &Kind, live: &Value, new: &Value, place: &Place) -> Result<(), Status> {

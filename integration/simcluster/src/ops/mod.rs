@@ -55,6 +55,7 @@ impl Write {
             subresource: &self.subresource,
             now,
             has_status: kind.status,
+            custom: kind.custom.is_some(),
         }
     }
 }
@@ -101,7 +102,7 @@ pub(crate) fn create(
     complete(kind, &mut object);
     let (now, api_version) = (state.clock.stamp(), kind.api_version());
     let writer = write.writer(kind, &api_version, &now);
-    managed::record(&managed::nothing(kind), &mut object, &writer, &kind.schema);
+    managed::record(&managed::nothing(kind.custom.is_some()), &mut object, &writer, &kind.schema);
     let object = admit_create(state, kind, namespace, object)?;
     let object = if write.dry_run { Arc::new(object) } else { state.put(kind, object) };
     Ok(Done { object, created: true, warnings })
@@ -116,6 +117,10 @@ pub(crate) fn update(
     write: &Write,
 ) -> Result<Done, Status> {
     check_body(kind, &object)?;
+    if state.get(kind, place).is_none() && may_create(kind) && write.subresource.is_empty() {
+        same_place(kind, &object, place)?;
+        return create(state, kind, &place.0, object, write);
+    }
     let live = live(state, kind, place)?;
     let warnings = validate::unknown_fields(kind, &mut object, write.validation)?;
     if kind.custom.is_some()
@@ -131,6 +136,13 @@ pub(crate) fn update(
     let change = Change { live, new: object, applied: false, warnings };
     finish(state, kind, place, change, write)
 }
+
+/// Some kinds are created by a PUT to a name that is free.
+fn may_create(kind: &Kind) -> bool {
+    kind.group == "rbac.authorization.k8s.io" || CREATED_BY_PUT.contains(&&*kind.kind)
+}
+
+const CREATED_BY_PUT: [&str; 5] = ["Service", "Endpoints", "LimitRange", "Event", "Lease"];
 
 /// Changes an object by a function of its present state (the patches other than apply).
 pub(crate) fn modify(

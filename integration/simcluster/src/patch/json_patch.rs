@@ -24,8 +24,10 @@ pub(crate) fn json_patch(target: &Value, list: &Value) -> Result<Value, Status> 
                 remove(&mut out, path)?;
             }
             "replace" => {
-                let spot = out.pointer_mut(path).ok_or_else(refuse)?;
-                *spot = value;
+                if out.pointer(path).is_some() {
+                    remove(&mut out, path)?;
+                }
+                add(&mut out, path, value)?;
             }
             "test" => {
                 let found = out.pointer(path).unwrap_or(&Value::Null);

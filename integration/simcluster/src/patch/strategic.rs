@@ -53,33 +53,56 @@ fn field(before: &Value, name: &str, patch: &Value, schema: &Type) -> Value {
     let items = before.as_array().cloned().unwrap_or_default();
     match merge {
         Merge::Keys(keys) => match keys.first() {
-            Some(key) => keyed(items, changes, &key.name, of),
+            Some(key) => keyed(&items, changes, &key.name, of),
             None => patch.clone(),
         },
         Merge::Set => {
-            let added: Vec<Value> =
-                changes.iter().filter(|item| !items.contains(item)).cloned().collect();
-            Value::Array(items.into_iter().chain(added).collect())
+            let left = items.iter().filter(|item| !changes.contains(item)).cloned().collect();
+            let order = |item: &Value| items.iter().position(|known| known == item);
+            Value::Array(interleave(left, changes.clone(), order))
         }
         Merge::Atomic => patch.clone(),
     }
 }
 
-fn keyed(mut items: Vec<Value>, changes: &[Value], key: &str, of: &Type) -> Value {
-    if changes.iter().any(|change| change["$patch"] == "replace") {
-        let kept = changes.iter().filter(|change| change["$patch"] != "replace");
+fn keyed(items: &[Value], changes: &[Value], key: &str, of: &Type) -> Value {
+    let directed = |change: &Value, directive: &str| change["$patch"] == directive;
+    if changes.iter().any(|change| directed(change, "replace")) {
+        let kept = changes.iter().filter(|change| !directed(change, "replace"));
         return Value::Array(kept.cloned().collect());
     }
-    for change in changes {
-        let place = items.iter().position(|item| item[key] == change[key]);
-        match (place, change["$patch"] == "delete") {
-            (Some(index), true) => drop(items.remove(index)),
-            (None, true) => {}
-            (Some(index), false) => items[index] = strategic(&items[index], change, of),
-            (None, false) => items.push(strategic(&Value::Null, change, of)),
-        }
+    let named = |change: &Value| items.iter().find(|item| item[key] == change[key]);
+    let right: Vec<Value> = changes
+        .iter()
+        .filter(|change| !directed(change, "delete"))
+        .map(|change| strategic(named(change).unwrap_or(&Value::Null), change, of))
+        .collect();
+    let untouched = |item: &&Value| !changes.iter().any(|change| change[key] == item[key]);
+    let left = items.iter().filter(untouched).cloned().collect();
+    let order = |item: &Value| items.iter().position(|known| known[key] == item[key]);
+    Value::Array(interleave(left, right, order))
+}
+
+/// What the patch leaves alone, put among what it names: before the first item it stood before.
+fn interleave(
+    left: Vec<Value>,
+    right: Vec<Value>,
+    order: impl Fn(&Value) -> Option<usize>,
+) -> Vec<Value> {
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    let mut out = Vec::new();
+    loop {
+        let first = match (left.peek(), right.peek()) {
+            (None, None) => return out,
+            (Some(l), Some(r)) => match (order(l), order(r)) {
+                (Some(l), Some(r)) => l < r,
+                _ => false,
+            },
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+        };
+        out.extend(if first { left.next() } else { right.next() });
     }
-    Value::Array(items)
 }
 
 #[cfg(test)]

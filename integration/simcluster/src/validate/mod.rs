@@ -184,6 +184,8 @@ fn object(kind: &Kind, object: &Value) -> Vec<Cause> {
             causes.push(Cause::required("provisioner", ""));
         }
         "CustomResourceDefinition" => definition(object, &mut causes),
+        "HorizontalPodAutoscaler" => workload::autoscaler(&object["spec"], &mut causes),
+        "Ingress" => ingress(&object["spec"], &mut causes),
         _ => {}
     }
     if let Some(schema) = &kind.custom {
@@ -277,8 +279,32 @@ fn service(object: &Value, causes: &mut Vec<Cause>) {
             let text = "must be between 1 and 65535, inclusive";
             causes.push(Cause::invalid(&field, &json!(number), text));
         }
-        if ports.len() > 1 && port["name"].is_null() {
+        let name = &port["name"];
+        if ports.len() > 1 && name.is_null() {
             causes.push(Cause::required(&format!("spec.ports[{index}].name"), ""));
+        }
+        if name.is_string() && ports[..index].iter().any(|other| other["name"] == *name) {
+            causes.push(Cause::duplicate(&format!("spec.ports[{index}].name"), name));
+        }
+    }
+}
+
+fn ingress(spec: &Value, causes: &mut Vec<Cause>) {
+    let backend = |backend: &Value, field: &str, causes: &mut Vec<Cause>| {
+        let port = &backend["service"]["port"];
+        if backend["service"].is_object() && port["number"].is_null() && port["name"].is_null() {
+            causes.push(Cause::required(field, "port name or number is required"));
+        }
+    };
+    if spec["defaultBackend"].is_null() && spec["rules"].is_null() {
+        let text = "either `defaultBackend` or `rules` must be specified";
+        causes.push(Cause::invalid("spec", &Value::Null, text));
+    }
+    backend(&spec["defaultBackend"], "spec.defaultBackend", causes);
+    for (index, rule) in spec["rules"].as_array().into_iter().flatten().enumerate() {
+        for (number, path) in rule["http"]["paths"].as_array().into_iter().flatten().enumerate() {
+            let field = format!("spec.rules[{index}].http.paths[{number}].backend");
+            backend(&path["backend"], &field, causes);
         }
     }
 }

@@ -104,9 +104,12 @@ fn job(live: &Value, new: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn stateful(live: &Value, new: &Value, causes: &mut Vec<Cause>) {
-    for path in ["spec.serviceName", "spec.selector", "spec.podManagementPolicy"] {
-        fixed(path, live, new, IMMUTABLE, causes);
+    fixed("spec.selector", live, new, IMMUTABLE, causes);
+    let service = |object: &Value| object["spec"]["serviceName"].as_str().unwrap_or("").to_owned();
+    if service(live) != service(new) {
+        causes.push(Cause::invalid("spec.serviceName", &json!(service(new)), IMMUTABLE));
     }
+    fixed("spec.podManagementPolicy", live, new, IMMUTABLE, causes);
     let claims = |object: &Value| -> Value {
         let list = object["spec"]["volumeClaimTemplates"].as_array();
         Value::Array(list.cloned().unwrap_or_default())
