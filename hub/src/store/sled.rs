@@ -22,8 +22,8 @@ use super::Error;
 const CACHE_BYTES: u64 = 8 << 20;
 
 /// Tries to open while a dropped handle of this very process still holds sled's file, and the wait
-/// between them: its threads end within milliseconds; two seconds are ample.
-const OPEN_TRIES: u32 = 100;
+/// between them: its threads end within milliseconds, on a machine that is overloaded within seconds.
+const OPEN_TRIES: u32 = 500;
 const OPEN_WAIT: Duration = Duration::from_millis(20);
 
 /// A row to set, or to remove.

@@ -8,7 +8,6 @@ use std::{
     env,
     fs::{self, File},
     io::{ErrorKind, Write, stderr},
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{self, Command},
 };
@@ -29,7 +28,7 @@ fn dir() -> Option<PathBuf> {
 fn again(prefix: &[&str], test: &str, dir: &Path) -> process::Output {
     let mut command = Command::new(prefix[0]);
     command.args(&prefix[1..]).arg(env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture"]).env(DIR, dir).process_group(0);
+    command.args(["--exact", test, "--nocapture"]).env(DIR, dir);
     command.output().unwrap()
 }
 
