@@ -485,7 +485,7 @@ async fn dial(
     config.alpn_protocols = vec![b"h2".to_vec()];
     let tcp = TcpStream::connect(addr).await?;
     let name = ServerName::try_from(format!("hub.{fleet_id}.internal")).unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+    soon("a handshake", TlsConnector::from(Arc::new(config)).connect(name, tcp)).await
 }
 
 async fn channel(tls: TlsStream<TcpStream>) -> io::Result<Channel> {
