@@ -22,7 +22,10 @@ async fn a_release_is_applied_and_becomes_healthy_and_a_new_one_updates_it() {
     world.hub.healthy("web", 2).await;
     assert_eq!(world.data("web", "key").as_deref(), Some("two"));
     let image = "/spec/template/spec/containers/0/image";
-    assert_eq!(world.get("apps", "Deployment", "web").unwrap().pointer(image), Some(&json!("web:2")));
+    assert_eq!(
+        world.get("apps", "Deployment", "web").unwrap().pointer(image),
+        Some(&json!("web:2"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +68,14 @@ async fn namespace_definition_and_its_object_come_in_one_set() {
     assert_eq!(report.objects_healthy, 3);
     assert!(world.get("example.com", "Widget", "w").is_some());
     assert!(
-        world.hub.book.lock().unwrap().reports.iter().all(|(_, r)| !matches!(r.phase, Phase::Failed { .. })),
+        world
+            .hub
+            .book
+            .lock()
+            .unwrap()
+            .reports
+            .iter()
+            .all(|(_, r)| !matches!(r.phase, Phase::Failed { .. })),
         "waiting for a definition is no failure"
     );
 }
@@ -85,7 +95,8 @@ async fn a_broken_image_fails_the_release_within_seconds() {
 async fn a_set_that_is_not_valid_writes_nothing_and_names_every_fault() {
     let world = World::new().await;
     let _agent = world.agent().await;
-    let nameless = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {}});
+    let nameless =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {}});
     let far = json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "mine", "namespace": "tidegate-agent"}, "data": {}});
     world.hub.grant("web", 1, &[namespace(), nameless, far]);
@@ -100,12 +111,20 @@ async fn a_field_of_another_delivery_tool_is_not_taken() {
     let _agent = world.agent().await;
     world.cluster.create_as("kubectl-create", namespace()).unwrap();
     world.cluster.apply_as("argocd-controller", false, config_map("theirs", "their")).unwrap();
-    world.hub.grant("web", 1, &[namespace(), config_map("theirs", "ours"), config_map("web", "ours")]);
+    world.hub.grant(
+        "web",
+        1,
+        &[namespace(), config_map("theirs", "ours"), config_map("web", "ours")],
+    );
     let (reason, message) = world.hub.failed("web", 1).await;
     assert!(matches!(reason, Reason::ExistsUnowned | Reason::FieldConflict), "{reason}: {message}");
     assert!(message.contains("argocd-controller"), "{message}");
     assert_eq!(world.data("theirs", "key").as_deref(), Some("their"));
-    assert_eq!(world.data("web", "key").as_deref(), Some("ours"), "one failure does not stop the others");
+    assert_eq!(
+        world.data("web", "key").as_deref(),
+        Some("ours"),
+        "one failure does not stop the others"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

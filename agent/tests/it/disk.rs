@@ -33,11 +33,15 @@ async fn a_grant_that_cannot_be_stored_is_not_followed_and_drift_is_still_correc
     let refused = world.hub.until("the refusal", |b| b.refused.last().cloned()).await;
     assert_eq!(Reason::from_code(&refused.reason), Some(Reason::AgentStateUnwritable));
     let edit = json!({"data": {"key": "edited"}});
-    world.cluster.merge_patch_as("kubectl-edit", "", "ConfigMap", Some("shop"), "web", edit).unwrap();
-    world.until("the correction", |c| {
-        c.get("", "ConfigMap", Some("shop"), "web").unwrap()["data"]["key"] == "one"
-    })
-    .await;
+    world
+        .cluster
+        .merge_patch_as("kubectl-edit", "", "ConfigMap", Some("shop"), "web", edit)
+        .unwrap();
+    world
+        .until("the correction", |c| {
+            c.get("", "ConfigMap", Some("shop"), "web").unwrap()["data"]["key"] == "one"
+        })
+        .await;
     stop.cancel();
     filling.await.unwrap();
     drop(std::fs::remove_file(world.path("state/grants/web.new")));

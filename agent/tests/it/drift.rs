@@ -22,25 +22,37 @@ async fn settled() -> (World, agent::Running) {
 async fn an_edited_field_is_corrected() {
     let (world, _agent) = settled().await;
     let edit = json!({"data": {"key": "edited", "extra": "kept"}});
-    world.cluster.merge_patch_as("kubectl-edit", "", "ConfigMap", Some("shop"), "web", edit).unwrap();
+    world
+        .cluster
+        .merge_patch_as("kubectl-edit", "", "ConfigMap", Some("shop"), "web", edit)
+        .unwrap();
     let took = world.until("the correction", |c| {
         let object = c.get("", "ConfigMap", Some("shop"), "web");
         object.is_some_and(|o| o["data"]["key"] == "one")
     });
     let took = took.await;
     assert!(took < PROMISE, "took {took:?}");
-    assert_eq!(world.data("web", "extra").as_deref(), Some("kept"), "what is not ours is left alone");
-    let report = world.hub.until("the drift", |b| b.reports.last().filter(|r| r.1.drifted == 1).cloned());
+    assert_eq!(
+        world.data("web", "extra").as_deref(),
+        Some("kept"),
+        "what is not ours is left alone"
+    );
+    let report =
+        world.hub.until("the drift", |b| b.reports.last().filter(|r| r.1.drifted == 1).cloned());
     report.await;
     let text = _agent.metrics();
-    assert!(text.contains(r#"tidegate_agent_drift_corrected_total{app="web",kind="ConfigMap"} 1"#), "{text}");
+    assert!(
+        text.contains(r#"tidegate_agent_drift_corrected_total{app="web",kind="ConfigMap"} 1"#),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_object_is_made_again() {
     let (world, _agent) = settled().await;
     world.cluster.delete("", "ConfigMap", Some("shop"), "web").unwrap();
-    let took = world.until("the object", |c| c.get("", "ConfigMap", Some("shop"), "web").is_some()).await;
+    let took =
+        world.until("the object", |c| c.get("", "ConfigMap", Some("shop"), "web").is_some()).await;
     assert!(took < PROMISE, "took {took:?}");
 }
 
@@ -49,7 +61,10 @@ async fn a_removed_label_is_put_back_and_the_object_stays_the_same() {
     let (world, _agent) = settled().await;
     let uid = world.get("", "ConfigMap", "web").unwrap()["metadata"]["uid"].clone();
     let edit = json!({"metadata": {"labels": {"tidegate.dev/app": null}}});
-    world.cluster.merge_patch_as("kubectl-label", "", "ConfigMap", Some("shop"), "web", edit).unwrap();
+    world
+        .cluster
+        .merge_patch_as("kubectl-label", "", "ConfigMap", Some("shop"), "web", edit)
+        .unwrap();
     let took = world.until("the label", |c| {
         let object = c.get("", "ConfigMap", Some("shop"), "web").unwrap();
         object["metadata"]["labels"]["tidegate.dev/app"] == "web"
@@ -70,7 +85,12 @@ async fn a_steady_state_costs_no_request_and_a_hundred_repeats_of_the_grant_neit
     let before = world.hub.book.lock().unwrap().reports.len();
     world.hub.until("two more reports", |b| (b.reports.len() > before + 1).then_some(())).await;
     let asked = world.cluster.requests();
-    assert_eq!((asked.writes(), asked.count("get", "*"), asked.count("list", "*")), (0, 0, 0), "{:?}", asked.counts());
+    assert_eq!(
+        (asked.writes(), asked.count("get", "*"), asked.count("list", "*")),
+        (0, 0, 0),
+        "{:?}",
+        asked.counts()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,10 +99,11 @@ async fn a_fight_slows_down_and_is_named() {
     for n in 0..6 {
         let edit = json!({"data": {"key": format!("edit {n}")}});
         world.cluster.merge_patch_as("robot", "", "ConfigMap", Some("shop"), "web", edit).unwrap();
-        world.until("a correction", |c| {
-            c.get("", "ConfigMap", Some("shop"), "web").unwrap()["data"]["key"] == "one"
-        })
-        .await;
+        world
+            .until("a correction", |c| {
+                c.get("", "ConfigMap", Some("shop"), "web").unwrap()["data"]["key"] == "one"
+            })
+            .await;
     }
     let edit = json!({"data": {"key": "last"}});
     world.cluster.merge_patch_as("robot", "", "ConfigMap", Some("shop"), "web", edit).unwrap();

@@ -50,11 +50,15 @@ async fn drift_is_seen_through_cut_expired_and_failing_watches() {
             }
         }
         let edit = json!({"data": {"key": "edited"}});
-        world.cluster.merge_patch_as("kubectl-edit", "", "ConfigMap", Some("shop"), "web", edit).unwrap();
-        world.until("the correction", |c| {
-            c.get("", "ConfigMap", Some("shop"), "web").unwrap()["data"]["key"] == "one"
-        })
-        .await;
+        world
+            .cluster
+            .merge_patch_as("kubectl-edit", "", "ConfigMap", Some("shop"), "web", edit)
+            .unwrap();
+        world
+            .until("the correction", |c| {
+                c.get("", "ConfigMap", Some("shop"), "web").unwrap()["data"]["key"] == "one"
+            })
+            .await;
     }
 }
 
@@ -79,9 +83,9 @@ async fn a_refused_object_does_not_stop_the_others_and_nothing_is_pruned() {
     let secret = json!({"apiVersion": "v1", "kind": "Secret",
         "metadata": {"name": "s", "namespace": "shop"}, "stringData": {"password": "hunter2hunter2"}});
     world.hub.grant("web", 2, &[namespace(), config_map("web", "two"), secret]);
-    let report = world.hub.reported("web", 2, |p| {
-        matches!(p, Phase::Failed { .. } | Phase::Degraded { .. })
-    });
+    let report = world
+        .hub
+        .reported("web", 2, |p| matches!(p, Phase::Failed { .. } | Phase::Degraded { .. }));
     let report = report.await;
     assert_eq!(world.data("web", "key").as_deref(), Some("two"), "{report:?}");
     assert!(world.get("", "ConfigMap", "old").is_some(), "nothing is pruned after a failure");

@@ -31,7 +31,10 @@ async fn a_fence_is_promised_and_kept_also_over_a_restart() {
     world.hub.grant("web", 1, &[namespace(), config_map("web", "one")]);
     world.hub.healthy("web", 1).await;
     world.hub.say("web", Directive::Fence(Epoch(3)), GrantOptions::default());
-    world.hub.until("the promise", |b| b.reports.last().filter(|r| r.1.fence == Epoch(3)).map(drop)).await;
+    world
+        .hub
+        .until("the promise", |b| b.reports.last().filter(|r| r.1.fence == Epoch(3)).map(drop))
+        .await;
     agent.stop().await.unwrap();
     let agent = world.agent().await;
     world.hub.until("the session", |b| (b.hellos.len() > 1).then_some(())).await;
@@ -104,10 +107,12 @@ async fn content_that_is_not_what_it_is_called_is_never_applied() {
     let forged = crate::hub::canonical(&config_map("web", "evil"));
     let honest = world.hub.book.lock().unwrap().content.insert(victim, forged).unwrap();
     world.hub.say("web", grant(1, digest), GrantOptions::default());
-    world.hub.until("two tries", |b| {
-        (b.pulled.iter().filter(|d| **d == victim).count() > 1).then_some(())
-    })
-    .await;
+    world
+        .hub
+        .until("two tries", |b| {
+            (b.pulled.iter().filter(|d| **d == victim).count() > 1).then_some(())
+        })
+        .await;
     assert!(world.cluster.get("", "Namespace", None, "shop").is_none());
     world.hub.book.lock().unwrap().content.insert(victim, honest);
     world.hub.healthy("web", 1).await;

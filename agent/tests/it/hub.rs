@@ -80,7 +80,8 @@ impl Authority {
         let csr = CertificateSigningRequestParams::from_der(&csr.into()).unwrap();
         let mut params = CertificateParams::default();
         let now = time::OffsetDateTime::now_utc();
-        params.not_before = now - time::Duration::hours(1).min(time::Duration::try_from(life).unwrap());
+        params.not_before =
+            now - time::Duration::hours(1).min(time::Duration::try_from(life).unwrap());
         params.not_after = now + life;
         params.signed_by(&csr.public_key, &self.issuer).unwrap().der().to_vec()
     }
@@ -342,13 +343,16 @@ impl Agent for Hub {
                         mine = book.sessions;
                         book.session = Some((mine, out.clone()));
                         let term = book.term;
-                        book.send(term, hub_message::Message::Welcome(Welcome {
-                            protocol: 1,
-                            hub_time_unix_ms: jiff_now(),
-                            cluster_name: "eu-1".to_owned(),
-                            heartbeat_seconds: 20,
-                            ..Welcome::default()
-                        }));
+                        book.send(
+                            term,
+                            hub_message::Message::Welcome(Welcome {
+                                protocol: 1,
+                                hub_time_unix_ms: jiff_now(),
+                                cluster_name: "eu-1".to_owned(),
+                                heartbeat_seconds: 20,
+                                ..Welcome::default()
+                            }),
+                        );
                         for directed in book.directives.values().cloned().collect::<Vec<_>>() {
                             book.send(term, hub_message::Message::Directive(directed.into()));
                         }
@@ -397,10 +401,7 @@ impl Agent for Hub {
         Ok(Response::new(Box::pin(futures::stream::iter(chunks))))
     }
 
-    async fn renew(
-        &self,
-        request: Request<RenewRequest>,
-    ) -> Result<Response<RenewReply>, Status> {
+    async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<RenewReply>, Status> {
         self.note(|book| {
             book.renewals += 1;
             book.life = Duration::from_hours(72);
@@ -430,10 +431,7 @@ impl Enrolment for Hub {
         }))
     }
 
-    async fn enrol(
-        &self,
-        request: Request<EnrolRequest>,
-    ) -> Result<Response<EnrolReply>, Status> {
+    async fn enrol(&self, request: Request<EnrolRequest>) -> Result<Response<EnrolReply>, Status> {
         let request = request.into_inner();
         let csr = request.csr_der.clone();
         let parsed = CertificateSigningRequestParams::from_der(&csr.as_slice().into()).unwrap();

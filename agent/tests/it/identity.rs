@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use agent::{Deps, Error};
 use agent::clock::Clock;
+use agent::{Deps, Error};
 use model::Reason;
 
 use crate::hub::{Authority, Hub};

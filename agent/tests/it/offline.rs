@@ -15,17 +15,27 @@ async fn without_a_hub_drift_is_corrected_also_after_a_restart() {
     world.hub.healthy("web", 1).await;
     world.hub.stop();
     let edit = || json!({"data": {"key": "edited"}});
-    let corrected = || world.until("the correction", |c| {
-        c.get("", "ConfigMap", Some("shop"), "web").unwrap()["data"]["key"] == "one"
-    });
-    world.cluster.merge_patch_as("kubectl-edit", "", "ConfigMap", Some("shop"), "web", edit()).unwrap();
+    let corrected = || {
+        world.until("the correction", |c| {
+            c.get("", "ConfigMap", Some("shop"), "web").unwrap()["data"]["key"] == "one"
+        })
+    };
+    world
+        .cluster
+        .merge_patch_as("kubectl-edit", "", "ConfigMap", Some("shop"), "web", edit())
+        .unwrap();
     corrected().await;
     agent.stop().await.unwrap();
-    world.cluster.merge_patch_as("kubectl-edit", "", "ConfigMap", Some("shop"), "web", edit()).unwrap();
+    world
+        .cluster
+        .merge_patch_as("kubectl-edit", "", "ConfigMap", Some("shop"), "web", edit())
+        .unwrap();
     world.cluster.delete("apps", "Deployment", Some("shop"), "web").unwrap();
     let _agent = world.agent().await;
     corrected().await;
-    world.until("the workload", |c| c.get("apps", "Deployment", Some("shop"), "web").is_some()).await;
+    world
+        .until("the workload", |c| c.get("apps", "Deployment", Some("shop"), "web").is_some())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,10 +67,15 @@ async fn a_restart_in_a_steady_state_lists_each_kind_once_and_writes_nothing() {
     agent.stop().await.unwrap();
     world.cluster.reset_requests();
     let _agent = world.agent().await;
-    world.hub.until("a report of the second start", |b| {
-        b.reports.last().filter(|r| r.1.boot == 2 && r.1.phase == model::Phase::Healthy).map(drop)
-    })
-    .await;
+    world
+        .hub
+        .until("a report of the second start", |b| {
+            b.reports
+                .last()
+                .filter(|r| r.1.boot == 2 && r.1.phase == model::Phase::Healthy)
+                .map(drop)
+        })
+        .await;
     let asked = world.cluster.requests();
     assert_eq!(asked.writes(), 0, "{:?}", asked.counts());
     assert_eq!(asked.count("get", "configmaps"), 0, "{:?}", asked.counts());
@@ -74,7 +89,10 @@ async fn a_death_between_inventory_and_apply_loses_nothing() {
     world.hub.grant("web", 1, &[namespace(), config_map("web", "one")]);
     world.hub.healthy("web", 1).await;
     // the inventory of epoch 2 is written, and then every apply hangs until the agent is killed
-    world.cluster.faults().reject(simcluster::Reject::new("apply", "configmaps", 429, "later").retry_after(60));
+    world
+        .cluster
+        .faults()
+        .reject(simcluster::Reject::new("apply", "configmaps", 429, "later").retry_after(60));
     let three = [namespace(), config_map("web", "one"), config_map("new", "two")];
     world.hub.grant("web", 2, &three);
     let inventory = world.path("state/inventory/web");

@@ -95,7 +95,9 @@ async fn a_namespace_goes_last_and_only_when_nothing_else_is_in_it() {
     let held = world.hub.until("the held namespace", |b| {
         let report = &b.reports.last()?.1;
         match &report.phase {
-            model::Phase::Degraded { reason: Reason::PruneBlocked, message } => Some(message.clone()),
+            model::Phase::Degraded { reason: Reason::PruneBlocked, message } => {
+                Some(message.clone())
+            }
             _ => None,
         }
     });
@@ -115,7 +117,10 @@ async fn an_object_that_asks_to_stay_is_kept_without_our_marks() {
     world.hub.grant("web", 1, &[namespace(), config_map("web", "one"), deployment("old", "old:1")]);
     world.hub.healthy("web", 1).await;
     let edit = json!({"metadata": {"annotations": {"tidegate.dev/prune": "disabled"}}});
-    world.cluster.merge_patch_as("kubectl-annotate", "apps", "Deployment", Some("shop"), "old", edit).unwrap();
+    world
+        .cluster
+        .merge_patch_as("kubectl-annotate", "apps", "Deployment", Some("shop"), "old", edit)
+        .unwrap();
     world.quiet(Duration::from_millis(500)).await;
     world.hub.grant("web", 2, &[namespace(), config_map("web", "one")]);
     world.hub.healthy("web", 2).await;

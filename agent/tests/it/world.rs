@@ -24,7 +24,11 @@ impl World {
 
     pub(crate) async fn with(options: Options) -> World {
         if std::env::var_os("RUST_LOG").is_some() {
-            drop(tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).try_init());
+            drop(
+                tracing_subscriber::fmt()
+                    .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+                    .try_init(),
+            );
         }
         let hub = Hub::start().await;
         let options = Options { name: "eu-1".into(), ..options };

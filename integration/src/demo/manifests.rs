@@ -12,7 +12,7 @@ spec:
     expect: {min: 12}
   rollout:
     onFailure: halt
-    defaults: {minHealthy: 1s, progressDeadline: 2m}
+    defaults: {minHealthy: 1s, progressDeadline: 20s}
     waves:
       - {name: canary, select: \"labels.ring == 'canary'\", maxInFlight: 1, after: {soak: 2s}}
       - {name: early, select: \"labels.ring == 'early'\", maxInFlight: 2, after: {soak: 2s}}

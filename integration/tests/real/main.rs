@@ -1,5 +1,6 @@
 //! Everything that needs a real API server. A missing program is a failure that names `make kube`, never a skipped test.
 
 mod clusters;
+mod fleet;
 mod parity;
 mod pool;

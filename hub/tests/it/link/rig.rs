@@ -76,7 +76,6 @@ pub(super) struct Rig {
     pub(super) addr: SocketAddr,
     pub(super) shutdown: CancellationToken,
     pub(super) running: Running,
-    served: Mutex<BTreeMap<AppName, BTreeMap<ClusterUid, Served>>>,
 }
 
 impl Rig {
@@ -109,19 +108,7 @@ impl Rig {
         let config = AgentsConfig { listen: ([127, 0, 0, 1], 0).into(), limits };
         let running = hub::grpc::serve(config, parts, shutdown.clone()).await.unwrap();
         let addr = running.addr;
-        Rig {
-            registry,
-            fleet,
-            desk,
-            shelves,
-            authority,
-            clock,
-            store,
-            addr,
-            shutdown,
-            running,
-            served: Mutex::default(),
-        }
+        Rig { registry, fleet, desk, shelves, authority, clock, store, addr, shutdown, running }
     }
 
     /// A registered cluster and its token.
@@ -155,10 +142,7 @@ impl Rig {
             drift: "correct".to_owned(),
             trace: None,
         };
-        let mut all = self.served.lock().unwrap();
-        let row = all.entry(app.clone()).or_default();
-        row.insert(uid.clone(), served);
-        for changed in self.desk.publish(&app, row.clone()) {
+        for changed in self.desk.publish(&app, BTreeMap::from([(uid.clone(), served)])) {
             self.fleet.wake(&changed);
         }
     }
@@ -485,7 +469,7 @@ async fn dial(
     config.alpn_protocols = vec![b"h2".to_vec()];
     let tcp = TcpStream::connect(addr).await?;
     let name = ServerName::try_from(format!("hub.{fleet_id}.internal")).unwrap();
-    soon("a handshake", TlsConnector::from(Arc::new(config)).connect(name, tcp)).await
+    TlsConnector::from(Arc::new(config)).connect(name, tcp).await
 }
 
 async fn channel(tls: TlsStream<TcpStream>) -> io::Result<Channel> {
