@@ -11,26 +11,45 @@
 //!
 //! Modules, the most important first; each uses only those below it.
 
-mod api;
-mod clock;
-mod cluster;
-mod controllers;
-mod defaults;
-mod faults;
-mod fields;
-mod kinds;
-mod managed;
-mod ops;
-mod options;
-mod patch;
-mod requests;
-mod schema;
-mod selector;
 mod server;
-mod shared;
-mod state;
-mod status;
+
+mod cluster;
+
+mod api;
+
+mod controllers;
+
+mod ops;
+
 mod validate;
+
+mod defaults;
+
+mod patch;
+
+mod managed;
+
+mod fields;
+
+mod shared;
+
+mod state;
+
+mod options;
+
+mod faults;
+
+mod requests;
+
+mod selector;
+
+mod status;
+
+mod kinds;
+
+mod schema;
+
+mod clock;
 
 pub use api::ResponseBody;
 pub use cluster::{Cluster, Service};

@@ -1,13 +1,20 @@
 //! The HTTP face: a request in, a response out. Faults bite here, requests are counted here.
 
-mod answer;
 mod discovery;
-mod query;
-mod read;
-mod options;
-mod route;
-mod watch;
+
 mod write;
+
+mod watch;
+
+mod read;
+
+mod options;
+
+mod route;
+
+mod answer;
+
+mod query;
 
 pub use answer::ResponseBody;
 pub(crate) use answer::is_broken;

@@ -215,6 +215,11 @@ fn status(pass: &mut Pass<'_>, kind: &Kind, deployment: &Value, sets: &Sets, cre
     failure(sets, &mut list, &now);
     status["conditions"] = Value::Array(list);
     let revision = sets.new.as_ref().map_or(0, |set| revision(set));
+    let told = self::revision(deployment);
+    let news = revision > 0 && told != revision;
+    if !news && crate::fields::same(&deployment["status"], &status) {
+        return;
+    }
     pass.edit(kind, deployment, &Write::by(CONTROLLER, "status"), |object| {
         object["status"] = status;
         if revision > 0 {

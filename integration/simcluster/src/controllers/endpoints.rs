@@ -37,6 +37,10 @@ fn one(pass: &mut Pass<'_>, services: &Kind, slices: &Kind, service: &Value) {
         .into_iter()
         .find(|slice| slice["metadata"]["labels"][SERVICE] == name(service));
     if let Some(slice) = slice {
+        let known = |field: &str| slice[field].as_array().cloned().unwrap_or_default();
+        if known("endpoints") == endpoints && known("ports") == ports {
+            return;
+        }
         return pass.edit(slices, &slice, &Write::by(CONTROLLER, ""), |slice| {
             slice["endpoints"] = Value::Array(endpoints);
             slice["ports"] = Value::Array(ports);

@@ -1,18 +1,29 @@
 //! What makes a cluster move: the work of the controller manager, the scheduler and the kubelets,
 //! on tokio's clock. Each pass looks at the whole state and takes one step for every object.
 
-mod collector;
-mod daemon;
 mod definitions;
+
 mod deployment;
-mod endpoints;
-mod job;
-mod namespaces;
-mod pass;
-mod pods;
-mod replicas;
+
 mod stateful;
+
+mod daemon;
+
+mod job;
+
+mod replicas;
+
+mod pods;
+
 mod volumes;
+
+mod endpoints;
+
+mod namespaces;
+
+mod collector;
+
+mod pass;
 
 use crate::shared::Shared;
 use pass::Pass;

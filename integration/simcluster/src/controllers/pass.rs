@@ -2,6 +2,7 @@
 
 use crate::{
     clock,
+    fields::same,
     kinds::Kind,
     ops::{self, DeleteOptions, Done, Write},
     state::{Place, State, place_of},
@@ -53,7 +54,10 @@ impl<'a> Pass<'a> {
 
     /// Writes an object's status, if that changes anything.
     pub(super) fn status(&mut self, kind: &Kind, object: &Value, by: &str, status: Value) {
-        self.edit(kind, object, &Write::by(by, "status"), |object| object["status"] = status);
+        // By far the most passes find nothing to say; what was seen stale is seen again.
+        if !same(&object["status"], &status) {
+            self.edit(kind, object, &Write::by(by, "status"), |object| object["status"] = status);
+        }
     }
 
     /// Changes an object; a conflict or a missing object is seen again in the next pass.

@@ -1,10 +1,13 @@
 //! What the server fills in when a field is left out. Only fields that an agent or a controller
 //! here can notice; the README lists what is missing.
 
-mod empty;
 mod pod;
-mod quantity;
+
 mod service;
+
+mod quantity;
+
+mod empty;
 
 use crate::{kinds::Kind, state::State};
 use serde_json::{Map, Value, json};

@@ -1,6 +1,6 @@
 //! Two values become one: the right one wins, keyed lists merge item by item.
 
-use super::{Step, named};
+use super::{Step, entries, items, named, names};
 use crate::schema::{Merge, Shape, Type};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,27 +15,23 @@ fn both(left: Option<&Value>, right: Option<&Value>, schema: &Type) -> Option<Va
     match schema.shape(one) {
         Shape::Leaf => right.or(left).cloned(),
         Shape::List { of, merge } => {
-            let list = |value: Option<&Value>| -> Vec<Value> {
-                value.and_then(Value::as_array).cloned().unwrap_or_default()
-            };
-            let (left_items, right_items) = (list(left), list(right));
+            let (left_items, right_items) = (items(left), items(right));
             if left_items.is_empty() && right_items.is_empty() {
                 return right.or(left).cloned();
             }
-            Some(Value::Array(lists(&left_items, &right_items, of, merge)))
+            Some(Value::Array(lists(left_items, right_items, of, merge)))
         }
         Shape::Map { fields, others } => {
-            let map = |value: Option<&Value>| -> Map<String, Value> {
-                value.and_then(Value::as_object).cloned().unwrap_or_default()
-            };
-            let (left_map, right_map) = (map(left), map(right));
-            if left_map.is_empty() && right_map.is_empty() {
+            let (left_map, right_map) = (entries(left), entries(right));
+            if left_map.is_none() && right_map.is_none() {
                 return right.or(left).cloned();
             }
             let mut out = Map::new();
-            let added = right_map.keys().filter(|name| !left_map.contains_key(*name));
-            for name in left_map.keys().chain(added) {
-                let (a, b) = (left_map.get(name), right_map.get(name));
+            for name in names(left_map, right_map) {
+                let (a, b) = (
+                    left_map.and_then(|map| map.get(name)),
+                    right_map.and_then(|map| map.get(name)),
+                );
                 let merged = match Type::entry(fields, others, name) {
                     Some((of, _)) => both(a, b, of),
                     None => b.or(a).cloned(),

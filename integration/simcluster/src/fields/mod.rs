@@ -1,8 +1,10 @@
 //! The algebra of server-side apply on plain JSON: which fields a value has, how two values merge
 //! and differ, and a value with some fields removed. Nothing here knows of managers.
 
-mod check;
 mod merge;
+
+mod check;
+
 mod set;
 
 pub(crate) use check::check;
@@ -109,6 +111,26 @@ fn leaf(a: Option<&Value>, b: Option<&Value>, path: &[Step], changes: &mut Chang
     }
 }
 
+/// The items of a list; none of anything else.
+fn items(value: Option<&Value>) -> &[Value] {
+    value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The entries of a map that has any.
+fn entries(value: Option<&Value>) -> Option<&Map<String, Value>> {
+    value.and_then(Value::as_object).filter(|map| !map.is_empty())
+}
+
+/// The names in either map, the left one's first.
+fn names<'a>(
+    left: Option<&'a Map<String, Value>>,
+    right: Option<&'a Map<String, Value>>,
+) -> impl Iterator<Item = &'a String> {
+    let known = move |name: &str| left.is_some_and(|left| left.contains_key(name));
+    let added = right.into_iter().flat_map(Map::keys).filter(move |name| !known(name));
+    left.into_iter().flat_map(Map::keys).chain(added)
+}
+
 fn differ(
     a: Option<&Value>,
     b: Option<&Value>,
@@ -128,15 +150,12 @@ fn differ(
     match schema.shape(one) {
         Shape::Leaf => return leaf(a, b, path, changes),
         Shape::List { of, merge } => {
-            let list = |value: Option<&Value>| -> Vec<Value> {
-                value.and_then(Value::as_array).cloned().unwrap_or_default()
-            };
-            let (left, right) = (list(a), list(b));
+            let (left, right) = (items(a), items(b));
             if left.is_empty() && right.is_empty() {
                 return leaf(a, b, path, changes);
             }
-            let left: BTreeMap<Step, &Value> = named(&left, merge).into_iter().collect();
-            let right: BTreeMap<Step, &Value> = named(&right, merge).into_iter().collect();
+            let left: BTreeMap<Step, &Value> = named(left, merge).into_iter().collect();
+            let right: BTreeMap<Step, &Value> = named(right, merge).into_iter().collect();
             for step in left.keys().chain(right.keys().filter(|step| !left.contains_key(step))) {
                 path.push(step.clone());
                 differ(left.get(step).copied(), right.get(step).copied(), of, path, changes);
@@ -144,17 +163,16 @@ fn differ(
             }
         }
         Shape::Map { fields, others } => {
-            let map = |value: Option<&Value>| -> Map<String, Value> {
-                value.and_then(Value::as_object).cloned().unwrap_or_default()
-            };
-            let (left, right) = (map(a), map(b));
-            if left.is_empty() && right.is_empty() {
+            let (left, right) = (entries(a), entries(b));
+            if left.is_none() && right.is_none() {
                 return leaf(a, b, path, changes);
             }
-            for name in left.keys().chain(right.keys().filter(|name| !left.contains_key(*name))) {
+            for name in names(left, right) {
                 let Some((of, _)) = Type::entry(fields, others, name) else { continue };
                 path.push(Step::field(name));
-                differ(left.get(name), right.get(name), of, path, changes);
+                let (before, after) =
+                    (left.and_then(|l| l.get(name)), right.and_then(|r| r.get(name)));
+                differ(before, after, of, path, changes);
                 path.pop();
             }
         }

@@ -2,9 +2,12 @@
 //!
 //! Knows nothing of HTTP. People at the side door, the controllers and the API all call these.
 
-mod admit;
 mod delete;
+
 mod finish;
+
+mod admit;
+
 mod scale;
 
 pub(crate) use delete::{CLEANUP, DeleteOptions, Propagation, delete, drop_finalizer, release};

@@ -1,7 +1,8 @@
 //! The patches other than apply: JSON merge patch, JSON patch, strategic merge patch.
 
-mod json_patch;
 mod strategic;
+
+mod json_patch;
 
 pub(crate) use json_patch::json_patch;
 pub(crate) use strategic::strategic;

@@ -1,10 +1,13 @@
 //! What the server refuses with 422 (and, for fields it does not know, 400). The obvious rules only;
 //! the README lists what is missing.
 
-mod custom;
-mod names;
 mod transition;
+
 mod workload;
+
+mod custom;
+
+mod names;
 
 use transition::transition;
 
@@ -292,6 +295,9 @@ fn service(object: &Value, causes: &mut Vec<Cause>) {
 fn ingress(spec: &Value, causes: &mut Vec<Cause>) {
     let backend = |backend: &Value, field: &str, causes: &mut Vec<Cause>| {
         let port = &backend["service"]["port"];
+        if backend["service"].is_object() && backend["service"]["name"].is_null() {
+            causes.push(Cause::required(&format!("{field}.service.name"), ""));
+        }
         if backend["service"].is_object() && port["number"].is_null() && port["name"].is_null() {
             causes.push(Cause::required(field, "port name or number is required"));
         }
