@@ -12,7 +12,7 @@ async fn an_unreachable_api_server_is_named_and_work_goes_on_when_it_is_back() {
     let _agent = world.agent().await;
     world.hub.grant("web", 1, &[namespace(), config_map("web", "one")]);
     world.hub.healthy("web", 1).await;
-    world.cluster.faults().partition(Partition::Refuse);
+    world.cluster.faults().partition(Partition::Reset);
     world.hub.grant("web", 2, &[namespace(), config_map("web", "two")]);
     let report = world.hub.reported("web", 2, |p| matches!(p, Phase::Degraded { .. })).await;
     let Phase::Degraded { reason, .. } = report.phase else { unreachable!() };
@@ -25,7 +25,7 @@ async fn an_unreachable_api_server_is_named_and_work_goes_on_when_it_is_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_is_away_at_the_start_is_waited_for() {
     let world = World::new().await;
-    world.cluster.faults().partition(Partition::Refuse);
+    world.cluster.faults().partition(Partition::Reset);
     let _agent = world.agent().await;
     world.hub.grant("web", 1, &[namespace(), config_map("web", "one")]);
     world.hub.reported("web", 1, |p| matches!(p, Phase::Degraded { .. })).await;
