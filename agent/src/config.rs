@@ -122,7 +122,7 @@ impl Default for Limits {
             in_flight: 16,
             in_flight_per_app: 8,
             wait: Duration::from_secs(30),
-            gone: Duration::from_secs(120),
+            gone: Duration::from_mins(2),
         }
     }
 }

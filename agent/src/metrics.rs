@@ -167,7 +167,7 @@ impl Metrics {
         r
     }
 
-    /// OpenMetrics text.
+    /// `OpenMetrics` text.
     pub fn text(&self) -> String {
         let mut text = String::new();
         match prometheus_client::encoding::text::encode(&mut text, &self.registry) {

@@ -132,7 +132,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
     let state = State::open(vault).await?;
     if let Some(fault) = state.boot_fault() {
         let reason = model::Reason::AgentStateUnwritable;
-        tracing::error!(%reason, fault = crate::causes(fault), "{}", reason.next_step());
+        tracing::error!(%reason, fault = crate::fault::causes(fault), "{}", reason.next_step());
     }
     let enrolled = Arc::new(AtomicBool::new(false));
     let facts = http::Facts {
@@ -215,7 +215,7 @@ impl Agent {
     async fn keep_discovering(&self) -> std::convert::Infallible {
         loop {
             if let Err(fault) = self.cluster.refresh_kinds().await {
-                tracing::debug!(fault = crate::causes(&fault), "discovery failed");
+                tracing::debug!(fault = crate::fault::causes(&fault), "discovery failed");
             }
             tokio::time::sleep(clock::between(DISCOVER_EVERY.0, DISCOVER_EVERY.1)).await;
         }
@@ -240,7 +240,7 @@ impl Agent {
                         return fault.into();
                     }
                     tracing::error!(
-                        fault = crate::causes(&fault),
+                        fault = crate::fault::causes(&fault),
                         "no identity; what is held is kept and repaired"
                     );
                     tokio::time::sleep(IDENTITY_EVERY).await;
@@ -325,7 +325,7 @@ async fn program(options: &Run) -> Result<(), Error> {
     };
     let ended = run.await;
     if let Err(fault) = &ended {
-        tracing::error!(fault = crate::causes(fault), "the agent cannot run");
+        tracing::error!(fault = crate::fault::causes(fault), "the agent cannot run");
     }
     ended
 }

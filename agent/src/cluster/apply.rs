@@ -69,11 +69,11 @@ impl Cluster {
         &self,
         resource: &Resource,
         key: &ObjectKey,
-        patch: &Value,
+        changes: &Value,
         manager: &str,
     ) -> Result<Reply, Error> {
         let path = format!("{}?fieldManager={}", resource.object(key), escape(manager));
-        let body = Some(("application/json-patch+json", patch.to_string().into_bytes()));
+        let body = Some(("application/json-patch+json", changes.to_string().into_bytes()));
         self.ask(Ask {
             verb: "patch",
             method: Method::PATCH,

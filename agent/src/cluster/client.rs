@@ -15,7 +15,7 @@ use kube::client::{Body, ConfigExt as _};
 use serde_json::Value;
 use tower::{BoxError, ServiceBuilder};
 
-use super::discover::Discovery;
+use super::kinds::Discovery;
 use super::limit::{Cost, Limiter, Permit};
 use super::{Error, Reply};
 use crate::config::{Kubeconfig, Limits};

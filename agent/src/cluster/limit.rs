@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn writes_go_out_at_the_rate_after_the_burst() {
         let limiter = Limiter::new(20, 40, 50, 16);
-        let now = Instant::now() + Duration::from_secs(60);
+        let now = Instant::now() + Duration::from_mins(1);
         let took = duration(&limiter, Cost::Write, 80, now);
         assert!(
             took >= Duration::from_millis(1990) && took < Duration::from_millis(2100),

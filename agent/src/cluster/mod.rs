@@ -13,6 +13,8 @@ mod discover;
 
 mod client;
 
+mod kinds;
+
 mod resource;
 
 mod limit;
@@ -22,7 +24,7 @@ use std::time::Duration;
 pub use apply::{Force, Validation};
 pub use client::{Cluster, Options};
 pub use delete::Propagation;
-pub use discover::{Found, Kinds};
+pub use kinds::{Found, Kinds};
 pub use resource::Resource;
 pub use secrets::SecretStore;
 pub use watch::{Change, Depth, watch};

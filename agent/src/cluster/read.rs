@@ -125,8 +125,8 @@ impl Cluster {
             let Some(version) = meta("resourceVersion") else {
                 return Err(Error::Unexpected { what, why: "no list".to_owned() });
             };
-            all.resource_version = version.to_owned();
-            go_on = meta("continue").unwrap_or_default().to_owned();
+            version.clone_into(&mut all.resource_version);
+            meta("continue").unwrap_or_default().clone_into(&mut go_on);
             all.items.extend(items(reply.body));
             if go_on.is_empty() || limit.is_some_and(|limit| all.items.len() >= limit) {
                 return Ok(all);

@@ -120,9 +120,9 @@ impl SecretStore {
             .list(&self.resource, &self.namespace, &heads, Accept::MetadataList, None)
             .await?;
         let annotation = format!("/metadata/annotations/{}", NAME.replace('/', "~1"));
-        let named = listed.items.iter().filter_map(|i| i.pointer(&annotation)?.as_str());
+        let annotated = listed.items.iter().filter_map(|i| i.pointer(&annotation)?.as_str());
         let mut names: Vec<String> =
-            named.filter(|n| n.starts_with(prefix)).map(str::to_owned).collect();
+            annotated.filter(|n| n.starts_with(prefix)).map(str::to_owned).collect();
         names.sort();
         Ok(names)
     }

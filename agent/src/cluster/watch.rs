@@ -18,7 +18,7 @@ use super::{Error, Resource};
 use crate::clock;
 
 /// Life of one watch request: short enough to notice a half-dead connection, long enough to cost nothing.
-const LIFE: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(240));
+const LIFE: (Duration, Duration) = (Duration::from_mins(2), Duration::from_mins(4));
 /// What is added to a watch's life before it is given up from our side.
 const LIFE_MARGIN: Duration = Duration::from_secs(15);
 /// First pause after a failure; doubles up to [`PAUSE_MAX`], with full jitter.
@@ -76,7 +76,9 @@ pub async fn watch(
                 failures = 0;
                 let mut version = listed.resource_version.clone();
                 let mut items = listed.items;
-                items.iter_mut().for_each(|item| name(item, &resource));
+                for item in &mut items {
+                    name(item, &resource);
+                }
                 let change = Change::Listed { items, resource_version: listed.resource_version };
                 if sink(change).is_break() {
                     return;
@@ -226,7 +228,7 @@ fn event(line: &[u8], resource: &Resource, version: &mut String) -> Result<Optio
         return Err(format!("the server said: {message}"));
     }
     let at = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
-    *version = at.ok_or("an event without a version")?.to_owned();
+    at.ok_or("an event without a version")?.clone_into(version);
     name(&mut object, resource);
     match kind {
         "ADDED" | "MODIFIED" => Ok(Some(Change::Present(object))),

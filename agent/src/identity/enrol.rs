@@ -25,7 +25,7 @@ const RECOVERY: &str = "recovery";
 /// First pause after a network fault; doubled, with full jitter.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Longest pause.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+const PAUSE_MAX: Duration = Duration::from_mins(1);
 /// Longest wait for one answer of the hub.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 /// Clocks further apart are worth a warning.
@@ -70,7 +70,7 @@ pub async fn obtain(enrolment: &Enrolment, state: &State) -> Result<Identity, Er
             Err(fault) => {
                 let pause = pauses.next_backoff().unwrap_or(PAUSE_MAX);
                 tracing::warn!(
-                    fault = crate::causes(&fault),
+                    fault = crate::fault::causes(&fault),
                     retry_in_ms = pause.as_millis(),
                     "not enrolled yet"
                 );

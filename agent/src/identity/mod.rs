@@ -10,9 +10,9 @@ mod tls;
 
 mod pin;
 
-mod keys;
-
 mod stored;
+
+mod keys;
 
 use std::path::{Path, PathBuf};
 

@@ -180,7 +180,7 @@ pub async fn open(
         .initial_connection_window_size(2 * WINDOW_BYTES)
         .connect_with_connector(connector)
         .await
-        .map_err(|fault| connect(crate::causes(&fault)))?;
+        .map_err(|fault| connect(crate::fault::causes(&fault)))?;
     Ok(Opened { channel, exporter })
 }
 

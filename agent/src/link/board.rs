@@ -21,7 +21,7 @@ const TELL_SELDOM: Duration = Duration::from_secs(18);
 /// Evidence older than this changes no wave that is still open.
 const SETTLED: Duration = Duration::from_mins(10);
 /// Apps of one cluster. Each costs a task, a tracker and an inventory, some 10 kB.
-pub const APPS_MAX: usize = 1000;
+pub(super) const APPS_MAX: usize = 1000;
 
 #[derive(Debug)]
 struct Slot {
@@ -30,7 +30,8 @@ struct Slot {
     trace: Option<TraceContext>,
     /// Something changed since it was told.
     news: bool,
-    told: Option<Duration>,
+    /// When to tell it again though nothing changed.
+    again: Option<Duration>,
     refused: Option<(Epoch, Reason, String)>,
 }
 
@@ -69,7 +70,7 @@ impl Board {
             tracker: Tracker::new(),
             trace: None,
             news: true,
-            told: None,
+            again: None,
             refused: None,
         });
         slot.news |= slot.stored != stored;
@@ -152,20 +153,20 @@ impl Board {
         let mut inner = self.lock();
         let inner = &mut *inner;
         for (app, slot) in &mut inner.slots {
-            // A debounce that ran out is news too, hence the report is made before the look at `news`.
-            let fence = slot.stored.fence;
-            let mut report = slot.tracker.report(now, self.boot, inner.seq + 1, fence);
-            let pause = if settled(&report) { TELL_SELDOM } else { TELL_OFTEN };
-            if !slot.news && slot.told.is_some_and(|told| now < told + pause) {
+            // A debounce that has run out is news too.
+            let turned = slot.tracker.wake_in(now) == Some(Duration::ZERO);
+            if !slot.news && !turned && slot.again.is_some_and(|due| now < due) {
                 continue;
             }
-            if Some(report.epoch) != Some(slot.stored.epoch) {
+            let fence = slot.stored.fence;
+            let mut report = slot.tracker.report(now, self.boot, inner.seq + 1, fence);
+            if report.epoch != slot.stored.epoch {
                 // Accepted and not yet begun: the promise counts, what was seen before does not.
                 report = fresh(&slot.stored, self.boot, inner.seq + 1);
             }
             inner.seq += 1;
             slot.news = false;
-            slot.told = Some(now);
+            slot.again = Some(now + if settled(&report) { TELL_SELDOM } else { TELL_OFTEN });
             return Some(Reported { app: app.clone(), report, trace: slot.trace.clone() });
         }
         None

@@ -91,10 +91,10 @@ impl Line {
             match outcome {
                 Outcome::Renewed => pause = Duration::ZERO,
                 Outcome::Failed(why) => {
-                    tracing::warn!(why, retry_in_ms = pause.as_millis(), "no session with the hub")
+                    tracing::warn!(why, retry_in_ms = pause.as_millis(), "no session with the hub");
                 }
                 Outcome::Ended(End::Broken(why)) => {
-                    tracing::info!(why, retry_in_ms = pause.as_millis(), "session ended")
+                    tracing::info!(why, retry_in_ms = pause.as_millis(), "session ended");
                 }
                 Outcome::Ended(End::Refused(reason, message)) => {
                     tracing::error!(%reason, message, "{}", reason.next_step());
@@ -166,7 +166,7 @@ impl Line {
                 Err(fault) => {
                     let pause = clock::between(Duration::from_secs(1), longest);
                     tracing::warn!(
-                        fault = crate::causes(&fault),
+                        fault = crate::fault::causes(&fault),
                         retry_in_ms = pause.as_millis(),
                         "certificate not renewed"
                     );

@@ -234,6 +234,6 @@ fn message(up: Up) -> AgentMessage {
 fn refusal(status: &tonic::Status) -> End {
     match identity::reason_of(status) {
         Some(reason) => End::Refused(reason, status.message().to_owned()),
-        None => End::Broken(format!("{}: {}", status.code(), crate::causes(status))),
+        None => End::Broken(format!("{}: {}", status.code(), crate::fault::causes(status))),
     }
 }

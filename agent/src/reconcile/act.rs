@@ -3,70 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
-use model::{AppName, Epoch, ObjectKey, Reason};
-use plan::{Action, Inventory, Need, Plan, Step, Task, Why};
-use tokio::sync::watch;
+use model::{Epoch, Reason};
+use plan::{Action, Need, Plan, Step, Task, Why};
 
-use super::Shared;
 use super::apply::{Applied, apply};
 use super::needs::{met, waves_healthy};
-use super::observe::Observed;
 use super::prune::prune;
 use super::report::{Acted, Trouble};
-use super::validate::Release;
-use crate::state::Held;
-
-/// What acting works with.
-#[derive(Clone, Copy)]
-pub(super) struct Stage<'a> {
-    pub(super) shared: &'a Shared,
-    pub(super) app: &'a AppName,
-    pub(super) release: &'a Release,
-    pub(super) observed: &'a Observed,
-    /// To notice a newer grant between two objects.
-    pub(super) held: &'a watch::Receiver<Held>,
-}
-
-impl Stage<'_> {
-    /// Whether a newer grant came.
-    pub(super) fn is_over(&self) -> bool {
-        self.held.has_changed().unwrap_or(true)
-    }
-}
-
-/// A correction that was made.
-#[derive(Debug)]
-pub(super) struct Correction {
-    pub(super) key: ObjectKey,
-    pub(super) manager: Option<String>,
-}
-
-/// What acting changes.
-#[derive(Debug)]
-pub(super) struct Ledger<'a> {
-    pub(super) inventory: &'a mut Inventory,
-    /// As last stored.
-    pub(super) stored: &'a mut Inventory,
-    pub(super) corrections: Vec<Correction>,
-}
-
-impl Ledger<'_> {
-    /// Stores the inventory when it differs from what is stored.
-    pub(super) async fn store(&mut self, shared: &Shared) -> Result<(), Trouble> {
-        if *self.inventory == *self.stored {
-            return Ok(());
-        }
-        match shared.state.record(self.inventory).await {
-            Ok(()) => {
-                self.stored.clone_from(self.inventory);
-                Ok(())
-            }
-            Err(fault) => {
-                Err(Trouble::waiting(Reason::AgentStateUnwritable, crate::causes(&fault)))
-            }
-        }
-    }
-}
+use super::stage::{Correction, Ledger, Stage};
 
 /// Applies, then prunes what is no longer desired if nothing failed.
 pub(super) async fn act(stage: Stage<'_>, plan: &Plan, ledger: &mut Ledger<'_>) -> Acted {
@@ -223,7 +167,12 @@ fn settle(stage: Stage<'_>, task: &Task, done: Done, ledger: &mut Ledger<'_>, ac
     let key = &task.key;
     let drift = match &task.action {
         Action::Apply { why: Why::Drift(drift), .. } => Some(drift),
-        _ => None,
+        Action::Apply { .. }
+        | Action::NoOp
+        | Action::WaitTerminating { .. }
+        | Action::Drifted(_)
+        | Action::Conflict { .. }
+        | Action::NotSeen => None,
     };
     if drift.is_some() {
         shared.metrics.drifted(app, &key.kind);

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::Shared;
-use super::act::Ledger;
 use super::report::Acted;
 use super::schedule::Pauses;
+use super::stage::Ledger;
 use super::stuck::Pods;
 use super::validate::Release;
 use crate::state::Held;
@@ -63,7 +63,7 @@ impl App {
             Ok(Some(inventory)) => inventory,
             Ok(None) => Inventory::new(name.clone()),
             Err(fault) => {
-                tracing::error!(app = %name, fault = crate::causes(&fault), "inventory not believed");
+                tracing::error!(app = %name, fault = crate::fault::causes(&fault), "inventory not believed");
                 Inventory::new(name.clone())
             }
         };

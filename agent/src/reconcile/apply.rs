@@ -7,8 +7,8 @@ use plan::{
 };
 use serde_json::Value;
 
-use super::act::Stage;
 use super::report::Trouble;
+use super::stage::Stage;
 use crate::cluster::{Force, Found, Reply, Resource, Validation};
 
 /// Requests for one object in one round: apply, yield, force, and once more.
@@ -177,29 +177,25 @@ async fn refused(
     uid: Option<&str>,
     failure: Failure,
 ) -> Trouble {
-    let failure = match &failure.class {
-        // Is the object wrong, or only the change? A dry-run under another name tells.
-        Class::Invalid if uid.is_some() => {
-            let probe = plan::probe_body(body, "tidegate-probe");
-            let manager = Ownership::of(stage.app);
-            let answer = stage.shared.cluster.probe(resource, key, &probe, manager.manager()).await;
-            match answer {
-                Ok(reply) => plan::probe_verdict(failure, reply.code),
-                Err(_) => failure,
-            }
+    let class = failure.class.clone();
+    let mut failure = failure;
+    // Is the object wrong, or only the change? A dry-run under another name tells.
+    if class == Class::Invalid && uid.is_some() {
+        let probe = plan::probe_body(body, "tidegate-probe");
+        let manager = Ownership::of(stage.app);
+        let answer = stage.shared.cluster.probe(resource, key, &probe, manager.manager()).await;
+        if let Ok(reply) = answer {
+            failure = plan::probe_verdict(failure, reply.code);
         }
-        Class::Race | Class::Ambiguous | Class::Gone => {
-            stage.shared.mirror.doubt(key);
-            failure
-        }
-        Class::UnknownKind => {
-            if let Err(fault) = stage.shared.cluster.refresh_kinds().await {
-                tracing::debug!(fault = crate::causes(&fault), "discovery failed");
-            }
-            failure
-        }
-        _ => failure,
-    };
+    }
+    if matches!(class, Class::Race | Class::Ambiguous | Class::Gone) {
+        stage.shared.mirror.doubt(key);
+    }
+    if class == Class::UnknownKind
+        && let Err(fault) = stage.shared.cluster.refresh_kinds().await
+    {
+        tracing::debug!(fault = crate::fault::causes(&fault), "discovery failed");
+    }
     Trouble::of(&failure)
 }
 
@@ -228,8 +224,8 @@ fn leave_out(body: &mut Value, field: &str) {
         return;
     }
     let (parent, leaf) = path.rsplit_once('.').unwrap_or(("", path));
-    let pointer: String =
-        parent.split('.').filter(|p| !p.is_empty()).map(|p| format!("/{p}")).collect();
+    let pointer =
+        if parent.is_empty() { String::new() } else { format!("/{}", parent.replace('.', "/")) };
     if let Some(Value::Object(map)) = body.pointer_mut(&pointer) {
         map.shift_remove(leaf);
     }

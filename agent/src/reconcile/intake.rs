@@ -143,7 +143,7 @@ impl Intake {
                 // Old content goes once nothing refers to it; that also makes room after a failure.
                 let needed = self.shared.board.digests();
                 if let Err(fault) = self.shared.state.collect(&needed).await {
-                    tracing::debug!(fault = crate::causes(&fault), "old content stays");
+                    tracing::debug!(fault = crate::fault::causes(&fault), "old content stays");
                 }
                 stored
             };
@@ -184,7 +184,7 @@ impl Intake {
 
     fn unwritable(&self, heard: &Heard, fault: &crate::state::Error) {
         let reason = Reason::AgentStateUnwritable;
-        let message = crate::causes(fault);
+        let message = crate::fault::causes(fault);
         tracing::error!(app = %self.app, %reason, fault = message, "{}", reason.next_step());
         let epoch = match heard.directed.directive {
             Directive::Grant(grant) => grant.epoch,
@@ -241,7 +241,7 @@ async fn fetch(
         match fetch_once(shared, app, digest, trace.clone(), partial).await {
             Ok(pack) => return pack,
             Err(fault) => {
-                tracing::warn!(%app, digest = digest.short(), fault = crate::causes(&fault), "not fetched yet");
+                tracing::warn!(%app, digest = digest.short(), fault = crate::fault::causes(&fault), "not fetched yet");
                 tokio::time::sleep(clock::between(PAUSE_MIN / 2, pause)).await;
                 pause = (pause * 2).min(PAUSE_MAX);
             }
@@ -260,7 +260,7 @@ async fn fetch_once(
         Ok(Some(pack)) => return Ok(pack),
         Ok(None) => {}
         Err(fault) => {
-            tracing::warn!(fault = crate::causes(&fault), "stored content is fetched again")
+            tracing::warn!(fault = crate::fault::causes(&fault), "stored content is fetched again");
         }
     }
     let manifest = shared.puller.manifest(app, &digest, trace.clone()).await?;
@@ -288,5 +288,5 @@ async fn fetch_once(
         }
         partial.extend(came);
     }
-    Pack::new(manifest, std::mem::take(partial)).map_err(PullError::Corrupt)
+    Pack::new(manifest, &std::mem::take(partial)).map_err(PullError::Corrupt)
 }

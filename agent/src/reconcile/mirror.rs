@@ -68,7 +68,7 @@ pub(super) enum Look {
     /// Not among what is watched, which may mean that only its label is gone.
     NotSeen,
     /// Its kind cannot be looked at.
-    Blind(String),
+    Blind,
 }
 
 /// Shared by all Apps.
@@ -204,9 +204,13 @@ impl Mirror {
             }
             Change::Blind(fault) => {
                 let first = watched.blind.is_none();
-                watched.blind = Some(crate::causes(&fault));
+                watched.blind = Some(crate::fault::causes(&fault));
                 if first {
-                    tracing::warn!(kind = kind.1, fault = crate::causes(&fault), "cannot look");
+                    tracing::warn!(
+                        kind = kind.1,
+                        fault = crate::fault::causes(&fault),
+                        "cannot look"
+                    );
                 }
                 self.synced.notify_waiters();
             }
@@ -313,7 +317,7 @@ impl Mirror {
         };
         match (watched.seen.get(key), &watched.blind) {
             (Some(seen), None) => Look::Present(seen.meta.clone()),
-            (_, Some(why)) => Look::Blind(why.clone()),
+            (_, Some(_)) => Look::Blind,
             (None, None) if watched.absent.contains(key) => Look::Absent,
             (None, None) => Look::NotSeen,
         }
@@ -352,14 +356,11 @@ impl Mirror {
         let Some(watched) = inner.kinds.get_mut(&(key.group.clone(), key.kind.clone())) else {
             return;
         };
-        match object {
-            Some(_) => {
-                watched.absent.remove(key);
-            }
-            None => {
-                watched.seen.remove(key);
-                watched.absent.insert(key.clone());
-            }
+        if object.is_some() {
+            watched.absent.remove(key);
+        } else {
+            watched.seen.remove(key);
+            watched.absent.insert(key.clone());
         }
     }
 

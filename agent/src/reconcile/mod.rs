@@ -12,10 +12,13 @@ mod decide;
 mod schedule;
 
 mod act;
+
+mod needs;
 mod prune;
 
 mod apply;
-mod needs;
+
+mod stage;
 
 mod observe;
 mod validate;
@@ -35,12 +38,13 @@ use plan::{Action, Verdict};
 
 pub use dispatch::Apps;
 
-use act::{Stage, act};
+use act::act;
 use app::App;
 use decide::decide;
 use mirror::Mirror;
 use observe::observe;
 use report::{Acted, Seen, Trouble, observation, verdicts};
+use stage::Stage;
 use validate::{Release, validate};
 
 use crate::clock::Clock;

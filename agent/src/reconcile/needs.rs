@@ -8,9 +8,9 @@ use plan::{HealthContext, Met, Need, Plan, Until};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::act::Stage;
 use super::observe::resource;
 use super::report::{Acted, Trouble};
+use super::stage::Stage;
 use crate::cluster::{Found, Resource};
 
 /// First pause between two looks; doubles. A definition is established within 10 ms.

@@ -41,7 +41,7 @@ pub(super) fn resource(kinds: &Kinds, key: &ObjectKey, version: &str) -> Found {
             Some(resource) => Found::Served(resource.clone()),
             None => Found::OtherVersions(versions),
         },
-        other => other,
+        found @ (Found::Served(_) | Found::Unknown | Found::No) => found,
     }
 }
 
@@ -82,7 +82,7 @@ pub(super) async fn observe(
         match shared.mirror.look(key) {
             Look::Present(meta) => live.insert((*key).clone(), meta),
             Look::Absent => {}
-            Look::Blind(_) => live.blind(&key.group, &key.kind),
+            Look::Blind => live.blind(&key.group, &key.kind),
             Look::NotSeen => unknown.push((key, resource)),
         }
     }

@@ -12,10 +12,10 @@ use plan::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::act::{Ledger, Stage};
 use super::apply::understand;
 use super::observe::resource;
 use super::report::{Acted, Trouble};
+use super::stage::{Ledger, Stage};
 use crate::cluster::{Found, Propagation, Resource};
 
 /// Longest wait, within one round, for a deleted object to go; what takes longer is looked at again later.

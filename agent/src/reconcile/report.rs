@@ -46,7 +46,7 @@ impl Trouble {
     }
 
     pub(super) fn unreachable(fault: &crate::cluster::Error) -> Trouble {
-        Trouble::waiting(Reason::ApiServerUnreachable, crate::causes(fault))
+        Trouble::waiting(Reason::ApiServerUnreachable, crate::fault::causes(fault))
     }
 
     pub(super) fn of(failure: &Failure) -> Trouble {

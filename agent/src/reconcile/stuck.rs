@@ -80,7 +80,7 @@ impl Pods {
                     match got {
                         Ok(pods) => case.stuck = plan::pods_verdict(&pods, shared.clock.now()),
                         Err(fault) => {
-                            tracing::debug!(%key, fault = crate::causes(&fault), "pods not listed");
+                            tracing::debug!(%key, fault = crate::fault::causes(&fault), "pods not listed");
                         }
                     }
                 }

@@ -42,7 +42,10 @@ pub(super) async fn validate(
             return Err(Trouble::waiting(Reason::ContentCorrupt, message));
         }
         Err(fault) => {
-            return Err(Trouble::waiting(Reason::AgentStateUnwritable, crate::causes(&fault)));
+            return Err(Trouble::waiting(
+                Reason::AgentStateUnwritable,
+                crate::fault::causes(&fault),
+            ));
         }
     };
     let mut contents = Vec::new();

@@ -19,7 +19,7 @@ pub struct Pack {
 
 impl Pack {
     /// Takes `manifest` and its objects, each verified against its digest.
-    pub fn new(manifest: Manifest, objects: BTreeMap<Digest, Bytes>) -> Result<Pack, String> {
+    pub fn new(manifest: Manifest, objects: &BTreeMap<Digest, Bytes>) -> Result<Pack, String> {
         let mut own = BTreeMap::new();
         for entry in manifest.entries() {
             let bytes =
@@ -86,7 +86,7 @@ impl Pack {
         for entry in manifest.entries() {
             objects.insert(entry.digest, take(entry.bytes as usize)?);
         }
-        Pack::new(manifest, objects)
+        Pack::new(manifest, &objects)
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
             digest: Digest::of(text.as_bytes()),
             bytes: u32::try_from(text.len()).unwrap(),
         };
-        Pack::new(Manifest::new(texts.iter().enumerate().map(entry).collect()), objects).unwrap()
+        Pack::new(Manifest::new(texts.iter().enumerate().map(entry).collect()), &objects).unwrap()
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Directory {
             let entry = entry.map_err(fault("list", &path))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             // left behind by a crash
-            if !name.ends_with(".new") {
+            if Path::new(&name).extension().is_none_or(|e| e != "new") {
                 names.push(format!("{prefix}{name}"));
             }
         }

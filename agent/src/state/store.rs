@@ -29,18 +29,15 @@ pub struct State {
 impl State {
     /// Reads what there is, and counts this start.
     pub async fn open(vault: Vault) -> Result<State, Error> {
-        let key = match vault.get(KEY).await? {
-            Some(bytes) => {
-                let bytes: [u8; 32] =
-                    bytes.try_into().map_err(|_| damaged(KEY, "it has not 32 bytes"))?;
-                Key::new(bytes)
-            }
-            None => {
-                let mut bytes = [0; 32];
-                getrandom::fill(&mut bytes)?;
-                vault.put(KEY, bytes.to_vec()).await?;
-                Key::new(bytes)
-            }
+        let key = if let Some(bytes) = vault.get(KEY).await? {
+            let bytes: [u8; 32] =
+                bytes.try_into().map_err(|_| damaged(KEY, "it has not 32 bytes"))?;
+            Key::new(bytes)
+        } else {
+            let mut bytes = [0; 32];
+            getrandom::fill(&mut bytes)?;
+            vault.put(KEY, bytes.to_vec()).await?;
+            Key::new(bytes)
         };
         let before: u64 = match vault.get(BOOT).await? {
             Some(text) => std::str::from_utf8(&text)

@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone)]
 enum Place {
     Directory(Directory),
-    Secrets(SecretStore),
+    Secrets(Box<SecretStore>),
 }
 
 /// A place for named values. A value is replaced as a whole or not at all, and is durable once written.
@@ -40,7 +40,7 @@ impl Vault {
 
     /// In Secrets of `namespace`.
     pub async fn secrets(cluster: Cluster, namespace: &str) -> Result<Vault, Error> {
-        Ok(Vault(Place::Secrets(SecretStore::open(cluster, namespace).await?)))
+        Ok(Vault(Place::Secrets(Box::new(SecretStore::open(cluster, namespace).await?))))
     }
 
     /// Reads a value.

@@ -101,7 +101,7 @@ async fn a_set_that_is_not_valid_writes_nothing_and_names_every_fault() {
         "metadata": {"name": "mine", "namespace": "tidegate-agent"}, "data": {}});
     world.hub.grant("web", 1, &[namespace(), nameless, far]);
     let (_, message) = world.hub.failed("web", 1).await;
-    assert!(message.contains("ConfigMap x") && message.contains("mine"), "{message}");
+    assert!(message.contains("object 0") && message.contains("object 1"), "{message}");
     assert!(world.cluster.get("", "Namespace", None, "shop").is_none());
 }
 

@@ -58,7 +58,7 @@ async fn without_an_inventory_nothing_is_written() {
     world.hub.grant("web", 1, &[namespace(), config_map("web", "one")]);
     let found = world.hub.until("the reason", |b| match &b.reports.last()?.1.phase {
         model::Phase::Degraded { reason, .. } => Some(*reason),
-        _ => None,
+        model::Phase::Applying | model::Phase::Healthy | model::Phase::Failed { .. } => None,
     });
     assert_eq!(found.await, Reason::AgentStateUnwritable);
     // the link is gone with the first failure: the disk has room again

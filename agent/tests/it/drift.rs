@@ -20,7 +20,7 @@ async fn settled() -> (World, agent::Running) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edited_field_is_corrected() {
-    let (world, _agent) = settled().await;
+    let (world, agent) = settled().await;
     let edit = json!({"data": {"key": "edited", "extra": "kept"}});
     world
         .cluster
@@ -40,7 +40,7 @@ async fn an_edited_field_is_corrected() {
     let report =
         world.hub.until("the drift", |b| b.reports.last().filter(|r| r.1.drifted == 1).cloned());
     report.await;
-    let text = _agent.metrics();
+    let text = agent.metrics();
     assert!(
         text.contains(r#"tidegate_agent_drift_corrected_total{app="web",kind="ConfigMap"} 1"#),
         "{text}"

@@ -27,7 +27,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub(crate) const FLEET: &str = "0123456789abcdef0123456789abcdef";
 /// Longest wait for anything; a machine under load is slow.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the hub knows.
 #[derive(Default)]
@@ -264,13 +264,12 @@ impl Hub {
                 changed.changed().await.unwrap();
             }
         };
-        match tokio::time::timeout(PATIENCE, look).await {
-            Ok(found) => found,
-            Err(_) => {
-                let book = self.book.lock().unwrap();
-                let last: Vec<_> = book.reports.iter().rev().take(3).collect();
-                panic!("waited for {what}; last reports: {last:#?}; refused: {:?}", book.refused)
-            }
+        if let Ok(found) = tokio::time::timeout(PATIENCE, look).await {
+            found
+        } else {
+            let book = self.book.lock().unwrap();
+            let last: Vec<_> = book.reports.iter().rev().take(3).collect();
+            panic!("waited for {what}; last reports: {last:#?}; refused: {:?}", book.refused)
         }
     }
 

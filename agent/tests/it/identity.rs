@@ -28,7 +28,7 @@ async fn a_lost_reply_is_asked_for_again_with_the_same_key() {
     world.hub.book.lock().unwrap().lose_replies = 2;
     let agent = world.agent().await;
     world.hub.until("a session", |b| b.hellos.first().cloned()).await;
-    assert!(agent.is_connected());
+    world.until("both sides to know of it", |_| agent.is_connected()).await;
     assert_eq!(world.hub.book.lock().unwrap().enrolled.len(), 1);
 }
 

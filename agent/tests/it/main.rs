@@ -1,5 +1,7 @@
 //! The real agent over HTTPS on a pretend cluster, with a pretend hub that says what the test says.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod apply;
 mod disk;
 mod drift;

@@ -94,12 +94,8 @@ async fn a_namespace_goes_last_and_only_when_nothing_else_is_in_it() {
     world.hub.grant("web", 2, &[namespace(), config_map("web", "one")]);
     let held = world.hub.until("the held namespace", |b| {
         let report = &b.reports.last()?.1;
-        match &report.phase {
-            model::Phase::Degraded { reason: Reason::PruneBlocked, message } => {
-                Some(message.clone())
-            }
-            _ => None,
-        }
+        let model::Phase::Degraded { reason, message } = &report.phase else { return None };
+        (*reason == Reason::PruneBlocked).then(|| message.clone())
     });
     let held = held.await;
     assert!(held.contains("foreign"), "{held}");

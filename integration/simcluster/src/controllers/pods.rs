@@ -135,7 +135,11 @@ fn container_status(container: &Value, behaviour: &str, started: &str) -> Value 
     };
     match behaviour {
         "broken" => {
-            let text = format!("Back-off pulling image \"{}\"", image.as_str().unwrap_or_default());
+            let image = image.as_str().unwrap_or_default();
+            let text = format!(
+                "Back-off pulling image \"{image}\": ErrImagePull: rpc error: code = NotFound \
+                 desc = failed to pull and unpack image \"{image}\": not found"
+            );
             let state = json!({"waiting": {"reason": "ImagePullBackOff", "message": text}});
             let mut status = base(false, 0, state, json!({}));
             status["imageID"] = json!("");

@@ -1,0 +1,63 @@
+//! What acting works with, and what it changes.
+
+use model::{AppName, ObjectKey, Reason};
+use plan::Inventory;
+use tokio::sync::watch;
+
+use super::Shared;
+use super::observe::Observed;
+use super::report::Trouble;
+use super::validate::Release;
+use crate::state::Held;
+
+/// What acting works with.
+#[derive(Clone, Copy)]
+pub(super) struct Stage<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) app: &'a AppName,
+    pub(super) release: &'a Release,
+    pub(super) observed: &'a Observed,
+    /// To notice a newer grant between two objects.
+    pub(super) held: &'a watch::Receiver<Held>,
+}
+
+impl Stage<'_> {
+    /// Whether a newer grant came.
+    pub(super) fn is_over(&self) -> bool {
+        self.held.has_changed().unwrap_or(true)
+    }
+}
+
+/// A correction that was made.
+#[derive(Debug)]
+pub(super) struct Correction {
+    pub(super) key: ObjectKey,
+    pub(super) manager: Option<String>,
+}
+
+/// What acting changes.
+#[derive(Debug)]
+pub(super) struct Ledger<'a> {
+    pub(super) inventory: &'a mut Inventory,
+    /// As last stored.
+    pub(super) stored: &'a mut Inventory,
+    pub(super) corrections: Vec<Correction>,
+}
+
+impl Ledger<'_> {
+    /// Stores the inventory when it differs from what is stored.
+    pub(super) async fn store(&mut self, shared: &Shared) -> Result<(), Trouble> {
+        if *self.inventory == *self.stored {
+            return Ok(());
+        }
+        match shared.state.record(self.inventory).await {
+            Ok(()) => {
+                self.stored.clone_from(self.inventory);
+                Ok(())
+            }
+            Err(fault) => {
+                Err(Trouble::waiting(Reason::AgentStateUnwritable, crate::fault::causes(&fault)))
+            }
+        }
+    }
+}
