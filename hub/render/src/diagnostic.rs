@@ -97,6 +97,9 @@ impl fmt::Display for Diagnostic {
         if let Some(Position { line, column }) = self.position {
             write!(f, ":{line}:{column}")?;
         }
-        write!(f, ": {}; {}", self.message, self.next_step().trim_end_matches('.'))
+        let step = self.next_step().trim_end_matches('.');
+        let mut letters = step.chars();
+        let first = letters.next().into_iter().flat_map(char::to_lowercase);
+        write!(f, ": {}; {}{}", self.message, first.collect::<String>(), letters.as_str())
     }
 }

@@ -33,6 +33,9 @@ pub const FOLDER_DEPTH_MAX: usize = 64;
 /// Entries visited in one walk, so that links that fan out end.
 pub const WALK_ENTRIES_MAX: usize = 50_000;
 
+/// Symbolic links met in one walk; following one costs a look at every folder on its way.
+pub const WALK_LINKS_MAX: usize = 5_000;
+
 /// Symbolic links followed for one path; what Linux allows.
 pub const LINK_HOPS_MAX: usize = 40;
 

@@ -175,7 +175,12 @@ fn text<'a>(
     };
     match value.text() {
         Some(text) if !text.is_empty() => Some((text, value.at)),
-        Some(_) | None => {
+        Some(_) => {
+            let fault = Spot { file: spot.file, at: value.at }.fault(format!("`{name}` is empty"));
+            faults.push(fault.hint("write a text"));
+            None
+        }
+        None => {
             let spot = Spot { file: spot.file, at: value.at };
             let what = value.what();
             let fault = spot.fault(format!("`{name}` must be text, but is {what}"));

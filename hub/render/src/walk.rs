@@ -153,7 +153,7 @@ pub(crate) struct Found {
 
 /// Every file below `folder` that is not hidden, sorted by path, links followed.
 pub(crate) fn files(tree: &dyn Tree, folder: &str) -> Result<Vec<Found>, Vec<Diagnostic>> {
-    let mut walk = Walk { tree, found: Vec::new(), faults: Vec::new(), visited: 0 };
+    let mut walk = Walk { tree, found: Vec::new(), faults: Vec::new(), visited: 0, links: 0 };
     match resolve(tree, folder) {
         Ok(Place { real, kind: PlaceKind::Dir }) => walk.dir(folder, &real, &mut Vec::new()),
         Ok(Place { .. }) => {
@@ -173,6 +173,7 @@ struct Walk<'a> {
     found: Vec<Found>,
     faults: Vec<Diagnostic>,
     visited: usize,
+    links: usize,
 }
 
 impl Walk<'_> {
@@ -193,8 +194,10 @@ impl Walk<'_> {
                 continue;
             }
             self.visited += 1;
-            if self.visited > limits::WALK_ENTRIES_MAX {
-                let message = format!("more than {} files and folders", limits::WALK_ENTRIES_MAX);
+            self.links += usize::from(matches!(entry.kind, EntryKind::Link { .. }));
+            if self.visited > limits::WALK_ENTRIES_MAX || self.links > limits::WALK_LINKS_MAX {
+                let (all, links) = (limits::WALK_ENTRIES_MAX, limits::WALK_LINKS_MAX);
+                let message = format!("more than {all} files and folders or {links} links");
                 self.fault(Diagnostic::error(Reason::RenderTooLarge, shown, message));
                 break;
             }

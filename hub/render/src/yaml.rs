@@ -214,7 +214,12 @@ fn parse_fault(file: &str, part: Part<'_>, error: &serde_saphyr::Error) -> Diagn
     // The place is told once, by us: the parser counts from the beginning of this document.
     let ends = [" at line ", " (defined at ", " (used at "].map(|mark| message.find(mark));
     let message = &message[..ends.into_iter().flatten().min().unwrap_or(message.len())];
-    let fault = Diagnostic::error(Reason::YamlInvalid, file, plain(message));
+    let known = WORDS.iter().find(|(theirs, _, _)| message.starts_with(theirs));
+    let fault = match known {
+        Some((_, "", hint)) => Diagnostic::error(Reason::YamlInvalid, file, message).hint(*hint),
+        Some((_, ours, hint)) => Diagnostic::error(Reason::YamlInvalid, file, *ours).hint(*hint),
+        None => Diagnostic::error(Reason::YamlInvalid, file, message),
+    };
     match error.location() {
         Some(location) => fault.at(Position {
             line: u32::try_from(location.line()).unwrap_or(u32::MAX) + part.lines_before,
@@ -224,19 +229,31 @@ fn parse_fault(file: &str, part: Part<'_>, error: &serde_saphyr::Error) -> Diagn
     }
 }
 
-/// The parser's own words where ours help more.
-fn plain(message: &str) -> String {
-    let known = [
-        ("budget breached: Nodes", "the document has too many values, aliases included"),
-        ("budget breached: Depth", "the document is nested too deep"),
-        ("budget breached: ScalarBytes", "the document is too large, aliases included"),
-        ("budget breached", "the document is over a limit for aliases, anchors or events"),
-        ("cannot deserialize null into string", "a key is empty"),
-        ("expected string scalar", "a key must be plain text"),
-    ];
-    let ours = known.iter().find(|(theirs, _)| message.starts_with(theirs));
-    ours.map_or_else(|| message.to_owned(), |(_, ours)| (*ours).to_owned())
-}
+/// What the parser says, and what we say instead (nothing: its own words) with what to do.
+const WORDS: &[(&str, &str, &str)] = &[
+    ("budget breached: Nodes", "the document has too many values, aliases included", "split it"),
+    ("budget breached: Depth", "the document is nested too deep", "flatten it"),
+    ("budget breached: ScalarBytes", "the document is too large, aliases included", "split it"),
+    ("budget breached", "the document is over a limit for aliases and anchors", "split it"),
+    ("cannot deserialize null into string", "a key is empty", "write a key, or put it in quotes"),
+    (
+        "expected string scalar",
+        "a key must be plain text",
+        "write text before the colon; `{{ … }}` is a template, and templates are not rendered",
+    ),
+    ("tabs disallowed", "the line is indented with a tab", "indent with spaces"),
+    ("mapping values are not allowed", "", "put text that holds a colon in quotes"),
+    (
+        "alias references unknown anchor",
+        "",
+        "define `&name` above in the same document, or put `*` in quotes",
+    ),
+    ("simple key expected", "", "write `key: value`; lines such as `<<<<<<<` are left of a merge"),
+    ("non-finite float", "a number must be finite", "put it in quotes if it is text"),
+    ("unsupported tag", "", "remove the tag, or put the value in quotes"),
+    ("unclosed", "", "close it"),
+    ("unexpected character", "", "put the value in quotes"),
+];
 
 fn duplicates(file: &str, node: &Node, faults: &mut Vec<Diagnostic>) {
     match &node.value {

@@ -10,7 +10,7 @@ const NAME_BYTES_MAX: usize = 63;
 /// Why a text is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is not a {kind}: {why}; use lower-case letters, digits and `-`, at most 63 characters"
+    "`{text}` is no {kind}: {why}; use lower-case letters, digits and `-`, at most 63 characters"
 )]
 pub struct NameError {
     kind: &'static str,

@@ -248,10 +248,27 @@ fn whole(node: &Node) -> Option<u32> {
     }
 }
 
+/// Fields that belong elsewhere, or have another name with others.
+const MISPLACED: &[(&str, &str)] = &[
+    ("soak", "write `after: {soak: 30m}` in the wave"),
+    ("maxUnavailable", "it is called `maxInFlight` here"),
+    ("parallelism", "it is called `maxInFlight` here"),
+    ("maxInFlight", "write it below `defaults`, in a wave, or below `rollback`"),
+    ("maxFailures", "write it below `defaults`, in a wave, or below `rollback`"),
+    ("minHealthy", "write it below `defaults`, in a wave, or below `rollback`"),
+    ("progressDeadline", "write it below `defaults`, in a wave, or below `rollback`"),
+    ("namespace", "write the namespace into the manifests"),
+    ("path", "write it below `source`"),
+    ("selector", "write `select`"),
+];
+
 /// What may have been meant by `key`.
 fn suggest(key: &str, known: &[&str], later: &[&str]) -> String {
     /// Below this a suggestion is a guess.
     const LIKENESS_MIN: f64 = 0.7;
+    if let Some((_, hint)) = MISPLACED.iter().find(|(misplaced, _)| *misplaced == key) {
+        return (*hint).to_owned();
+    }
     let lower = key.to_lowercase();
     let likeness = |word: &&&str| strsim::damerau_levenshtein(&lower, &word.to_lowercase());
     let best = known.iter().chain(later).min_by_key(likeness);

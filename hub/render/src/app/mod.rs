@@ -254,14 +254,19 @@ fn read_targets(targets: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Targets
         let min = expect.count("min", faults);
         Expect { min, max_change: expect.amount("maxChange", faults) }
     });
-    let words = [("retain", OnUntarget::Retain), ("prune", OnUntarget::Prune)];
-    let on_untarget = targets.choice("onUntarget", &words, faults).unwrap_or_default();
-    if on_untarget == OnUntarget::Prune
-        && let Some(node) = targets.get("onUntarget")
-    {
-        faults.later(node.at, "`onUntarget: prune`");
-    }
-    Some(Targets { select: select?, exclude, expect: expect.unwrap_or_default(), on_untarget })
+    let on_untarget = match targets.get("onUntarget") {
+        Some(node) if node.text() == Some("prune") => {
+            faults.later(node.at, "`onUntarget: prune`");
+            None
+        }
+        _ => targets.choice("onUntarget", &[("retain", OnUntarget::Retain)], faults),
+    };
+    Some(Targets {
+        select: select?,
+        exclude,
+        expect: expect.unwrap_or_default(),
+        on_untarget: on_untarget.unwrap_or_default(),
+    })
 }
 
 /// A compiled CEL expression; `true` may stand without quotes.
@@ -285,7 +290,7 @@ fn selector(of: &Fields<'_>, key: &str, faults: &mut Faults<'_>) -> Option<Selec
         Ok(selector) => Some(selector),
         Err(error) => {
             let message = format!("`{}`: {}", of.name(key), one_line(&error.to_string()));
-            faults.wrong(node.at, message, "write one such as \"labels.ring == 'canary'\"");
+            faults.wrong(node.at, message, selector_hint(text));
             None
         }
     }
@@ -294,7 +299,17 @@ fn selector(of: &Fields<'_>, key: &str, faults: &mut Faults<'_>) -> Option<Selec
 /// The parser of expressions draws over several lines; a diagnostic is one.
 fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('|'));
-    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    let lines = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    lines.replace("ERROR: <input>:1:", "at character ")
+}
+
+fn selector_hint(text: &str) -> &'static str {
+    let bare = ["==", "!=", "<=", ">="].iter().fold(text.to_owned(), |t, two| t.replace(two, ""));
+    if bare.contains('=') {
+        "compare with `==`"
+    } else {
+        "write one such as \"labels.ring == 'canary'\""
+    }
 }
 
 fn read_drift(drift: &Fields<'_>, faults: &mut Faults<'_>) -> DriftMode {
