@@ -3,8 +3,8 @@
 //! What it sends follows from the desk alone, so that losing a session loses nothing. Of two sessions of one
 //! cluster the newest is served.
 
-mod agenda;
 mod talk;
+mod agenda;
 
 use std::sync::Arc;
 use std::time::Duration;

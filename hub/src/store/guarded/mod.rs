@@ -26,6 +26,7 @@ mod tests;
 use std::{
     fmt,
     fs::{self, File, OpenOptions, TryLockError},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -70,6 +71,8 @@ impl SledStore {
     /// refused before it touches the database.
     pub fn open_with_headroom(dir: &Path, headroom: u64) -> Result<SledStore, Error> {
         fs::create_dir_all(dir).map_err(Error::Io)?;
+        // The fleet's signing keys are in here: whoever can read it can be any cluster, and the hub.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(Error::Io)?;
         let lock = take_lock(dir)?;
         let rows = RwLock::new(Rows::open(dir, headroom)?);
         let shared = Arc::new(Shared { rows, _lock: lock });

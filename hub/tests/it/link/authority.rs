@@ -143,3 +143,16 @@ fn a_token_lives_between_a_minute_and_a_day() {
     let read = proto::token::JoinToken::parse(&minted.token.encode()).unwrap();
     assert_eq!(read, minted.token);
 }
+
+#[test]
+fn on_disk_the_keys_are_for_the_hubs_own_user_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("store");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let store = Arc::new(hub::store::SledStore::open(&dir).unwrap());
+    let lease = store.take_lease().unwrap();
+    Authority::open(store, lease, Clock::system()).unwrap();
+    assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+}
