@@ -18,6 +18,6 @@ pub mod pki;
 pub mod content;
 pub mod store;
 pub mod metrics;
-pub mod telemetry;
 pub mod config;
+pub mod telemetry;
 pub mod clock;

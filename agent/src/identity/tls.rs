@@ -39,7 +39,7 @@ pub enum DialError {
         why: String,
     },
     /// The certificate that answered is not of our fleet.
-    #[error("trust `{endpoint}`: {why}. {}", Reason::PinMismatch.next_step())]
+    #[error("trust `{endpoint}` ({}): {why}. {}", Reason::PinMismatch.code(), Reason::PinMismatch.next_step())]
     Untrusted {
         /// `host:port`.
         endpoint: String,

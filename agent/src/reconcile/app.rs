@@ -145,7 +145,7 @@ impl App {
         }
         self.memory.tracker.begin(grant, now);
         let span = tracing::info_span!(
-            "apply", app = %self.name, epoch = %grant.epoch, digest = grant.digest.short(),
+            "apply", otel.name = format!("apply {}", self.name), app = %self.name, epoch = %grant.epoch, digest = grant.digest.short(),
             revision = held.options.revision, result = tracing::field::Empty
         );
         if fresh {

@@ -91,7 +91,9 @@ impl Intake {
     async fn accept(&mut self, heard: Heard, grant: Grant, stored: Stored) -> Option<Heard> {
         let options = &heard.directed.options;
         let trace = heard.directed.trace.clone();
-        let span = tracing::info_span!("fetch", app = %self.app, epoch = %grant.epoch);
+        let span = tracing::info_span!(
+            "fetch", otel.name = format!("fetch {}", self.app), app = %self.app, epoch = %grant.epoch
+        );
         crate::telemetry::continue_from(&span, trace.as_ref());
         tracing::info!(
             app = %self.app, epoch = %grant.epoch, digest = grant.digest.short(),

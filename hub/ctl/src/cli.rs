@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::{
     commands::{Context, cluster, get, lint, reason, rollout, source, version, why},
     connect::Hub,
+    duration::parse_duration,
     error::{Error, Exit},
     output::{self, Format, Output},
 };
@@ -62,14 +63,6 @@ enum Command {
     Reason(reason::Args),
     /// Print the version
     Version,
-}
-
-/// `90s`, `10m`, `1h30m`.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| format!("`{text}` is not a duration; write `90s`, `10m`, `1h`"))?;
-    Duration::try_from(span).map_err(|_| format!("`{text}` is negative"))
 }
 
 /// Runs the command line and returns the exit code.

@@ -3,11 +3,12 @@
 //! stdout is data, stderr is talk. The hub's own code is deliberately absent here: what the CLI can do,
 //! any script can do with the same API.
 
-mod commands;
 mod cli;
+mod commands;
 mod connect;
 mod output;
 mod error;
+mod duration;
 
 pub use cli::{Cli, run};
 pub use error::{Error, Exit};

@@ -121,6 +121,12 @@ fn modules(text: &str) -> Vec<String> {
     text.lines().filter_map(name).collect()
 }
 
+/// Whether a file stands beside a module of that name, so that the name means the module.
+pub(crate) fn has_sibling(file: &File, module: &str) -> bool {
+    let folder = file.path.parent().expect("a file is in a folder");
+    folder.join(format!("{module}.rs")).is_file() || folder.join(module).join("mod.rs").is_file()
+}
+
 /// Uses of a module that is listed above the user, in the list of their common parent.
 pub(crate) fn upward(folder: &Path) -> Vec<String> {
     let lib = folder.join("src/lib.rs");

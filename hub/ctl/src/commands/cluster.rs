@@ -10,7 +10,7 @@ use model::{
 
 use super::{Context, segment};
 use crate::{
-    cli::parse_duration,
+    duration::parse_duration,
     error::{Error, Exit},
     output::{Format, Output},
 };
