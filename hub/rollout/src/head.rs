@@ -87,13 +87,16 @@ fn judgement(look: Look<'_>, candidate: &Candidate) -> Judgement {
             return Judgement::Keep;
         }
     }
+    if candidate.variants.is_empty() {
+        return start(look, candidate, None); // which the plan refuses, and says why
+    }
     let lagging = lagging(look, candidate);
     if let Some(stable) = &look.app.stable
         && is_proven(stable, candidate)
     {
         return bring_up(look, candidate, &lagging, same_commit.is_some());
     }
-    if lagging.is_empty() && !candidate.variants.is_empty() {
+    if lagging.is_empty() {
         return Judgement::Say(Verdict::Unchanged);
     }
     start(look, candidate, None)

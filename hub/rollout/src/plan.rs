@@ -54,6 +54,9 @@ pub(crate) fn plan_for(
         .collect();
     let mut faults = strategy.faults();
     faults.extend(brakes(app, targets, variants));
+    if variants.is_empty() {
+        return Err(faults); // every wave would be empty, too, which says nothing more
+    }
     let labels = known.iter().map(|(uid, cluster)| (*uid, &cluster.labels));
     let mut left = assign::ordered(&strategy.assign, app.name.as_str(), labels);
     if let Some(only) = only {

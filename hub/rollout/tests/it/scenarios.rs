@@ -43,5 +43,6 @@ scenarios! {
     s44_rollback_failed = "44-rollback-failed.txt";
     s45_wiped_agent = "45-wiped-agent.txt";
     s46_first_release_fails = "46-first-release-fails.txt";
+    s48_plans_that_are_refused = "48-plans-that-are-refused.txt";
     s47_abort_and_again = "47-abort-and-again.txt";
 }
