@@ -24,6 +24,11 @@ use crate::registry::{self, Bound, ClusterRecord, OPEN_TOKENS_MAX, TokenFault, T
 /// How long a challenge holds: the next message on the same connection.
 const NONCE_LIFE: Duration = Duration::from_mins(1);
 
+/// Locks that tokens share: a fleet that joins at once shares the writes of the disk.
+const SHARDS: usize = 64;
+/// Answers kept in each: four times as many as tokens can be open, spread by chance.
+const ANSWERS_MAX: usize = 4 * OPEN_TOKENS_MAX / SHARDS;
+
 /// The enrolment service.
 #[derive(Debug)]
 pub(super) struct Enrolments(Arc<Inner>);
@@ -32,10 +37,12 @@ pub(super) struct Enrolments(Arc<Inner>);
 struct Inner {
     parts: Parts,
     rate: Rate<IpAddr>,
-    /// What was answered for each token, to answer the same again. At most as many as tokens can be open.
-    /// Held while one answer is made: two callers with the same keys must not get two certificates.
-    answers: Mutex<BTreeMap<TokenId, Issued>>,
+    answers: [Mutex<Answers>; SHARDS],
 }
+
+/// What was answered for each token, to answer the same again. Locked while one answer is made: two
+/// callers with the same keys must not get two certificates.
+type Answers = BTreeMap<TokenId, Issued>;
 
 /// A request whose form and proofs are right; the token has not been looked at.
 struct Proven {
@@ -49,7 +56,11 @@ impl Enrolments {
     pub(super) fn new(parts: Parts, rate: EnrolRate) -> Enrolments {
         let every = Duration::from_mins(1) / rate.per_minute.max(1);
         let rate = Rate::new(rate.burst, every);
-        Enrolments(Arc::new(Inner { parts, rate, answers: Mutex::default() }))
+        Enrolments(Arc::new(Inner {
+            parts,
+            rate,
+            answers: std::array::from_fn(|_| Mutex::default()),
+        }))
     }
 }
 
@@ -131,7 +142,7 @@ impl Inner {
     /// Binds the token to the keys, signs, and records the certificate as pending.
     fn join(&self, proven: &Proven) -> Result<v1::EnrolReply, Status> {
         let parts = &self.parts;
-        let mut answers = self.answers();
+        let mut answers = self.answers(&proven.token);
         let bound = parts.registry.bind_token(
             &proven.token,
             proven.secret_hash,
@@ -157,7 +168,7 @@ impl Inner {
             Err(registry::Error::Store(error)) => return Err(refuse::store(&error)),
             Err(_) => return Err(unknown()),
         }
-        if answers.len() >= OPEN_TOKENS_MAX {
+        if answers.len() >= ANSWERS_MAX {
             // Their bearers would get another certificate for the same key instead of the same one.
             answers.clear();
         }
@@ -186,8 +197,9 @@ impl Inner {
         }
     }
 
-    fn answers(&self) -> MutexGuard<'_, BTreeMap<TokenId, Issued>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn answers(&self, token: &TokenId) -> MutexGuard<'_, Answers> {
+        let shard = usize::from(token[0]) % SHARDS;
+        self.answers[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

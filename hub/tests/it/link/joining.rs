@@ -222,3 +222,17 @@ async fn one_address_joins_only_so_often() {
     rig.clock.advance(Duration::from_mins(1));
     keys.join(&token).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_same_agent_that_asks_many_times_at_once_gets_one_certificate() {
+    let rig = Rig::start().await;
+    let (_, token) = rig.add("eu-1");
+    let keys = Arc::new(Keys::new());
+    let mut asking = JoinSet::new();
+    for _ in 0..16 {
+        let (keys, token) = (keys.clone(), token.clone());
+        asking.spawn(async move { keys.join(&token).await.unwrap().chain });
+    }
+    let chains: BTreeSet<_> = asking.join_all().await.into_iter().collect();
+    assert_eq!(chains.len(), 1);
+}
