@@ -57,6 +57,7 @@ pub fn routes(parts: Parts) -> Router {
         api::routes().route_layer(middleware::from_fn_with_state(parts.clone(), auth::require));
     Router::new()
         .nest("/api/v1", guarded)
+        .route("/api/v1/version", get(api::version))
         .merge(page::routes())
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))

@@ -59,8 +59,18 @@ struct Folder {
 }
 
 impl Folder {
-    fn at(&self, path: &str) -> PathBuf {
-        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
+    /// Where a path of the tree is on disk. No part of it may be a link: a commit has no way out of its
+    /// own tree, so neither may its picture on disk.
+    fn at(&self, path: &str) -> Result<PathBuf, TreeError> {
+        let mut place = self.root.clone();
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            place.push(part);
+            let about = fs::symlink_metadata(&place).map_err(|e| fault(path, &e))?;
+            if part == ".." || about.is_symlink() {
+                return Err(TreeError::NotFound(path.to_owned()));
+            }
+        }
+        Ok(place)
     }
 }
 
@@ -76,7 +86,7 @@ fn fault(path: &str, error: &io::Error) -> TreeError {
 impl Tree for Folder {
     fn list(&self, dir: &str) -> Result<Vec<TreeEntry>, TreeError> {
         let mut entries = Vec::new();
-        for entry in fs::read_dir(self.at(dir)).map_err(|e| fault(dir, &e))? {
+        for entry in fs::read_dir(self.at(dir)?).map_err(|e| fault(dir, &e))? {
             let entry = entry.map_err(|e| fault(dir, &e))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if name == ".git" {
@@ -89,7 +99,7 @@ impl Tree for Folder {
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, TreeError> {
-        let file = self.at(path);
+        let file = self.at(path)?;
         let about = fs::symlink_metadata(&file).map_err(|e| fault(path, &e))?;
         if about.len() > FILE_BYTES_MAX {
             let (path, bytes) = (path.to_owned(), about.len());

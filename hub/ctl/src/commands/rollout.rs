@@ -23,7 +23,13 @@ pub(crate) enum Command {
         app: String,
     },
     /// Start a rollout that waits for a person
-    Start(Plain),
+    Start {
+        /// Name of the app
+        app: String,
+        /// Said for clearness: a release that waits for the active rollout supersedes it
+        #[arg(long)]
+        now: bool,
+    },
     /// Stop handing out the release; clusters keep what they run
     Pause(WithReason),
     /// Go on
@@ -56,13 +62,6 @@ pub(crate) enum Command {
     },
 }
 
-/// An app.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Plain {
-    /// Name of the app
-    app: String,
-}
-
 /// An app and why.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WithReason {
@@ -86,7 +85,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Exit, Er
     };
     let (app, action) = match command {
         Command::Watch { app } => return watch(app, context).await,
-        Command::Start(p) => act(&p.app, "start", "", &None, false),
+        Command::Start { app, now: _ } => act(app, "start", "", &None, false),
         Command::Pause(c) => act(&c.app, "pause", &c.reason, &None, false),
         Command::Resume { common: c, accept } => act(&c.app, "resume", &c.reason, &None, *accept),
         Command::Abort(c) => act(&c.app, "abort", &c.reason, &None, false),

@@ -21,7 +21,6 @@ use crate::metrics::Sample;
 /// Routes below `/api/v1`.
 pub(super) fn routes() -> Router<Parts> {
     Router::new()
-        .route("/version", get(version))
         .route("/openapi.json", get(document::openapi))
         .route("/sources", get(sources::list).post(sources::add))
         .route("/sources/{name}", delete(sources::remove))
@@ -37,7 +36,8 @@ pub(super) fn routes() -> Router<Parts> {
         .route("/why/{kind}/{name}", get(why::why))
 }
 
-async fn version() -> Json<Value> {
+/// Says the version to everybody: whoever cannot sign in must at least learn whom they talk to.
+pub(super) async fn version() -> Json<Value> {
     Json(json!({ "version": env!("CARGO_PKG_VERSION") }))
 }
 
