@@ -9,7 +9,9 @@ use crate::{
     decide::{free_slots, is_probing},
     evidence::Look,
     spec::WaveSettings,
-    state::{DeferredWhy, FailureWhy, Holding, Member, MemberState, Rollout, WaveState},
+    state::{
+        DeferredWhy, FailureWhy, Holding, Member, MemberState, Rollout, RolloutState, WaveState,
+    },
 };
 
 /// Why the cluster is where it is.
@@ -105,10 +107,7 @@ fn queued(look: Look<'_>, rollout: &Rollout, uid: &ClusterUid, member: &Member) 
         return Status::because(Reason::WaitingForEarlierWave, message);
     }
     if !rollout.is_progressing() {
-        return Status::because(
-            Reason::WaveProgressing,
-            format!("{name} waits; the rollout stands still"),
-        );
+        return standing(look, rollout, &name);
     }
     let queued = rollout.members_of(member.wave).filter(|(_, m)| m.state == MemberState::Queued);
     let place = queued.take_while(|(other, _)| *other != uid).count() + 1;
@@ -118,6 +117,29 @@ fn queued(look: Look<'_>, rollout: &Rollout, uid: &ClusterUid, member: &Member) 
     let message = format!("{name} is number {place} in line of {}", wave.spec.name);
     let reason = if is_probing(rollout) { Reason::ProbeRunning } else { Reason::WaitingForSlot };
     Status::because(reason, message)
+}
+
+/// A queued member of a rollout that a person or the rollout itself stopped.
+fn standing(look: Look<'_>, rollout: &Rollout, name: &str) -> Status {
+    let app = &look.app.name;
+    match &rollout.state {
+        RolloutState::Paused { by, .. } => {
+            let message = format!("{name} waits: {} paused the rollout: {}", by.name, by.reason);
+            Status::because(Reason::RolloutPaused, message)
+                .fix("go on", format!("tidegate rollout resume {app} --reason TEXT"))
+        }
+        RolloutState::Halted { .. } => {
+            let message =
+                format!("{name} waits: the rollout is halted; `tidegate why app/{app}` says why");
+            Status::because(Reason::WaitingForEarlierWave, message)
+        }
+        RolloutState::Planned | RolloutState::Progressing | RolloutState::Ended { .. } => {
+            Status::because(
+                Reason::RolloutNotStarted,
+                format!("{name} waits; the rollout stands still"),
+            )
+        }
+    }
 }
 
 fn applying(look: Look<'_>, uid: &ClusterUid, settings: &WaveSettings) -> Status {

@@ -181,7 +181,15 @@ fn open(look: Look<'_>, rollout: &Rollout, index: usize) -> Vec<Blocker> {
         let message = format!("{}; each must stay healthy for {min}", flying(&verifying));
         blockers.push(blocker(rollout, Reason::ClusterVerifying, message, &verifying));
     }
-    blockers.extend(queued.iter().map(|held| unready(look, rollout, *held)));
+    if rollout.is_progressing() {
+        blockers.extend(queued.iter().map(|held| unready(look, rollout, *held)));
+    } else if !queued.is_empty() {
+        let waiting = words::clusters(queued.len());
+        let message = format!("{waiting} of {name} waiting: the rollout stands still");
+        let paused = matches!(rollout.state, RolloutState::Paused { .. });
+        let reason = if paused { Reason::RolloutPaused } else { Reason::RolloutNotStarted };
+        blockers.push(blocker(rollout, reason, message, &queued));
+    }
     blockers.extend(attempts(look, rollout, index));
     if all_settled(rollout, index) && !has_evidence(rollout, index) {
         blockers.push(insufficient(look, rollout, index));
