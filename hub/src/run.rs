@@ -137,8 +137,18 @@ async fn start_on(
     )
     .await?;
     let agents_url = config.agents_url.clone().unwrap_or_else(|| agents.addr.to_string());
-    let parts =
-        http::Parts { engine, fleet, desk, registry, sources, authority, agents_url, admin, clock };
+    let parts = http::Parts {
+        engine,
+        fleet,
+        desk,
+        registry,
+        sources,
+        authority,
+        agents_url,
+        admin,
+        clock,
+        data_dir: dir.to_owned(),
+    };
     let people = http::serve(config.http, parts, shutdown.clone()).await?;
     tracing::info!(http = %people.addr, agents = %agents.addr, lease = %lease, "the hub serves");
     Ok(Running {

@@ -6,6 +6,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use model::{Reason, Status};
 use serde_json::json;
 
 use super::{Parts, api};
@@ -18,7 +19,8 @@ pub(super) async fn live() -> Json<serde_json::Value> {
 /// The hub can decide.
 pub(super) async fn ready(State(parts): State<Parts>) -> Response {
     let published = parts.engine.published();
-    match (&published.fault, published.ready) {
+    let fault = published.fault.clone().or_else(|| disk(&parts));
+    match (&fault, published.ready) {
         (None, true) => Json(json!({ "status": "ok" })).into_response(),
         (None, false) => {
             let body = json!({ "status": "starting", "message": "logs are being read" });
@@ -34,6 +36,16 @@ pub(super) async fn ready(State(parts): State<Parts>) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
         }
     }
+}
+
+/// The store takes no write with less than this much room, in bytes: its own headroom is 8 MiB.
+const ROOM_MIN: u64 = 8 << 20;
+
+/// Whether the disk has room for a decision, asked before one is needed.
+fn disk(parts: &Parts) -> Option<Status> {
+    let room = fs4::available_space(&parts.data_dir).ok()?;
+    let text = || format!("{} has {} KiB left", parts.data_dir.display(), room >> 10);
+    (room < ROOM_MIN).then(|| Status::because(Reason::DiskFull, text()))
 }
 
 /// OpenMetrics text.

@@ -49,6 +49,8 @@ pub struct Parts {
     pub admin: AdminToken,
     /// Time.
     pub clock: Clock,
+    /// Where the store is; `/readyz` looks at its disk.
+    pub data_dir: std::path::PathBuf,
 }
 
 /// All routes.

@@ -84,7 +84,13 @@ impl From<registry::Error> for Problem {
             registry::Error::Store(crate::store::Error::LeaseLost { .. }) => Reason::LeaseLost,
             registry::Error::Store(_) => Reason::Internal,
         };
-        Problem::new(reason, error.to_string())
+        let detail = if let registry::Error::Store(crate::store::Error::Io(cause)) = &error {
+            tracing::error!(%cause, "the store refuses a write");
+            format!("the hub's disk refuses writes: {cause}")
+        } else {
+            error.to_string()
+        };
+        Problem::new(reason, detail)
     }
 }
 

@@ -231,6 +231,9 @@ pub struct WhyItem {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WhyStep {
+    /// How deep it stands: 0 for what blocks, 1 for a cluster behind it, 2 for an object on that cluster.
+    #[serde(default)]
+    pub depth: u8,
     /// The thing: `rollout web#3`, `wave canary`, `cluster eu-1`, `Deployment shop/web`.
     pub subject: String,
     /// Its reason.

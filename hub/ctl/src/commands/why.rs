@@ -44,9 +44,9 @@ pub(crate) async fn run(args: &Args, context: &Context) -> Result<Exit, Error> {
 
 fn text(why: &WhyItem) -> String {
     let mut out = format!("{} is {}: {}\n", why.subject, state(why.state), why.message);
-    for (depth, step) in why.chain.iter().enumerate() {
+    for step in &why.chain {
         let code = step.reason.map(|r| format!("   {}", r.code())).unwrap_or_default();
-        let indent = "   ".repeat(depth);
+        let indent = "   ".repeat(usize::from(step.depth));
         out.push_str(&format!("{indent}└─ {}: {}{code}\n", step.subject, step.message));
     }
     for next in &why.next {

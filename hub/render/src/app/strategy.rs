@@ -46,7 +46,11 @@ pub(super) fn read(spec: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Strateg
     strategy.probe = rollout.count("probe", faults).unwrap_or(strategy.probe);
     strategy.assign = assign(&rollout, faults).unwrap_or_default();
     let defaults = block(&rollout, "defaults", WaveSettings::default(), faults);
-    strategy.rollback = block(&rollout, "rollback", WaveSettings::rollback(), faults);
+    // A rollback has limits of its own; what healthy means, and how long it may take, is the App's.
+    let WaveSettings { max_in_flight, max_failures, .. } = WaveSettings::rollback();
+    let soak = WaveSettings::rollback().soak;
+    let base = WaveSettings { max_in_flight, max_failures, soak, ..defaults };
+    strategy.rollback = block(&rollout, "rollback", base, faults);
     if let Some(node) = rollout.get("waves") {
         strategy.waves = waves(&rollout.name("waves"), node, defaults, faults);
     } else {

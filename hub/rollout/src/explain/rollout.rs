@@ -8,7 +8,9 @@ use super::{Blocker, words};
 use crate::{
     decide::{all_settled, free_slots, has_evidence, is_probing, retries},
     evidence::Look,
-    state::{Actor, Cause, FailureWhy, Member, MemberState, Rollout, RolloutState, WaveState},
+    state::{
+        Actor, Cause, FailureWhy, Member, MemberState, Outcome, Rollout, RolloutState, WaveState,
+    },
 };
 
 type Held<'a> = Vec<(&'a ClusterUid, &'a Member)>;
@@ -322,21 +324,32 @@ pub(crate) fn wave_status(look: Look<'_>, rollout: &Rollout, index: usize) -> St
             format!("{} of {name} failed", words::clusters(rollout.failed(index) as usize));
         return Status::because(Reason::FailureBudgetSpent, message);
     }
-    match wave.state {
-        WaveState::Locked => {
+    let over = |outcome: Outcome| {
+        let (reason, how) = match outcome {
+            Outcome::Superseded { .. } => (Reason::RolloutSuperseded, "superseded"),
+            Outcome::Aborted => (Reason::RolloutAborted, "aborted"),
+            Outcome::Completed { .. } | Outcome::RolledBack { .. } => {
+                (Reason::RolloutRolledBack, "over")
+            }
+        };
+        Status::because(reason, format!("{name} did not pass: the rollout was {how}"))
+    };
+    match (wave.state, rollout.outcome()) {
+        (WaveState::Locked | WaveState::Open | WaveState::Proving, Some(outcome)) => over(outcome),
+        (WaveState::Locked, None) => {
             Status::because(Reason::WaitingForEarlierWave, format!("{name} has not opened"))
         }
-        WaveState::Open | WaveState::Proving => {
+        (WaveState::Open | WaveState::Proving, None) => {
             let own = in_wave(look, rollout, index).into_iter().next().map(|b| b.status);
             own.unwrap_or_else(|| {
                 Status::because(Reason::WaveProgressing, format!("{name} is open"))
             })
         }
-        WaveState::Passed { vacuous: true } => {
+        (WaveState::Passed { vacuous: true }, _) => {
             Status::ready(format!("{name} had nothing to change, so it proved nothing"))
         }
-        WaveState::Passed { vacuous: false } => Status::ready(format!("{name} passed")),
-        WaveState::Skipped => {
+        (WaveState::Passed { vacuous: false }, _) => Status::ready(format!("{name} passed")),
+        (WaveState::Skipped, _) => {
             Status::because(Reason::WaveSkipped, format!("{name} has no members"))
         }
     }

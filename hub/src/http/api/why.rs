@@ -8,7 +8,7 @@ use axum::{
     extract::{Path, Query, State},
 };
 use model::{
-    AppName, ClusterUid, Reason, SourceName, Status,
+    AppName, ClusterUid, Fix, Reason, SourceName, Status,
     api::{API_VERSION, WhyItem, WhyStep},
 };
 use serde::Deserialize;
@@ -50,6 +50,18 @@ pub(super) async fn why(
     Ok(Json(answer))
 }
 
+/// What to do about the causes comes before what to do about their consequences.
+fn causes_first(why: &mut WhyItem) {
+    let mut ways: Vec<Fix> = Vec::new();
+    for reason in why.chain.iter().filter(|s| s.depth == 2).filter_map(|s| s.reason) {
+        let way = Fix { label: reason.next_step().to_owned(), command: None };
+        if !ways.contains(&way) && !why.fix.contains(&way) {
+            ways.push(way);
+        }
+    }
+    why.fix.splice(0..0, ways);
+}
+
 fn app(parts: &Parts, name: &str) -> Result<std::sync::Arc<AppNow>, Problem> {
     let known = AppName::parse(name).ok();
     let published = parts.engine.published();
@@ -59,6 +71,7 @@ fn app(parts: &Parts, name: &str) -> Result<std::sync::Arc<AppNow>, Problem> {
 
 fn step(subject: impl Into<String>, status: &Status) -> WhyStep {
     WhyStep {
+        depth: 0,
         subject: subject.into(),
         reason: status.reason(),
         owner: status.reason().map(Reason::owner),
@@ -127,6 +140,7 @@ fn of_app(parts: &Parts, app: &AppNow) -> WhyItem {
         if let Some(more) = blocker.clusters.len().checked_sub(CLUSTERS_MAX).filter(|n| *n > 0) {
             let text = format!("{more} more clusters; `tidegate get clusters` shows all");
             why.chain.push(WhyStep {
+                depth: 1,
                 subject: "others".to_owned(),
                 reason: None,
                 owner: None,
@@ -137,6 +151,7 @@ fn of_app(parts: &Parts, app: &AppNow) -> WhyItem {
         add_ways(&mut why, blocker.status);
     }
     once(&mut why.chain);
+    causes_first(&mut why);
     why
 }
 
@@ -153,10 +168,11 @@ fn on_cluster(parts: &Parts, app: &AppNow, uid: &ClusterUid) -> Vec<WhyStep> {
         || app.state.holding(uid).map_or_else(|| uid.to_string(), |h| h.name.to_string()),
         |record| record.name.to_string(),
     );
-    let mut steps = vec![step(format!("cluster {name}"), &status)];
+    let mut steps = vec![WhyStep { depth: 1, ..step(format!("cluster {name}"), &status) }];
     let agent = parts.fleet.view(uid);
     if let Some(heard) = agent.reports.get(&app.name) {
         steps.extend(heard.report.unhealthy.iter().map(|object| WhyStep {
+            depth: 2,
             subject: object.key.to_string(),
             reason: object.reason,
             owner: object.reason.map(Reason::owner),
@@ -166,7 +182,7 @@ fn on_cluster(parts: &Parts, app: &AppNow, uid: &ClusterUid) -> Vec<WhyStep> {
     }
     if let Some(refusal) = agent.refusals.get(&app.name) {
         let status = Status::because(refusal.reason, refusal.message.clone());
-        steps.push(step(format!("epoch {}", refusal.epoch), &status));
+        steps.push(WhyStep { depth: 2, ..step(format!("epoch {}", refusal.epoch), &status) });
     }
     steps
 }
@@ -193,6 +209,7 @@ fn of_app_on(parts: &Parts, app: &AppNow, record: &ClusterRecord) -> WhyItem {
         why.chain.clear();
     }
     once(&mut why.chain);
+    causes_first(&mut why);
     why
 }
 

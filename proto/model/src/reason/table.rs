@@ -112,7 +112,7 @@ reasons! {
         "Set the label with `tidegate cluster label`, or narrow `targets.select`.",
         "`source.path` uses a label that a target cluster does not carry.";
     AppRemoved = "RND-210", Waiting, User, "App no longer in Git",
-        "Delete the App on purpose, or restore its `app.yaml`.",
+        "Restore its `app.yaml`; to get rid of the App, delete its objects in the clusters by hand.",
         "The `app.yaml` is gone from the source. Its clusters keep what they run: absence is not a decision.";
     NoTargets = "ROL-601", Failed, User, "Selector matches no cluster",
         "Correct `targets.select`, or label a cluster.",
