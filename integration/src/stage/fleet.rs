@@ -102,6 +102,11 @@ impl Stage {
         format!("http://{}", self.http)
     }
 
+    /// Where agents reach the hub, once it has been started.
+    pub fn agents_at(&self) -> &str {
+        &self.agents_at
+    }
+
     /// Log of the hub or of an agent.
     pub fn log(&self, name: &str) -> String {
         fs::read_to_string(self.log_file(name)).unwrap_or_default()
