@@ -16,15 +16,19 @@ fn refused(text: &str) -> Diagnostic {
 
 #[test]
 fn an_alias_bomb_is_refused_in_its_quadratic_exponential_and_long_text_forms() {
-    let quadratic = format!("a: &a [{}]\nb: [{}]\n", ["1"; 8000].join(","), ["*a"; 8000].join(","));
+    let quadratic =
+        format!("a: &a [{}]\nb: [{}]\n", vec!["1"; 8000].join(","), vec!["*a"; 8000].join(","));
     assert!(quadratic.len() < 41_000);
     let laughs: String = (1..20)
         .map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(",")))
         .collect();
     let laughs = format!("a0: &a0 lol\n{laughs}");
     let small: String = (0..3000).map(|n| format!("- &s{n} 1\n")).collect();
-    let long =
-        format!("x: &x {}\ns:\n{small}l: [{}]\n", "x".repeat(1 << 20), ["*x"; 20_000].join(","));
+    let long = format!(
+        "x: &x {}\ns:\n{small}l: [{}]\n",
+        "x".repeat(1 << 20),
+        vec!["*x"; 20_000].join(",")
+    );
     for bomb in [quadratic, laughs, long] {
         let fault = refused(&bomb);
         assert_eq!(fault.reason, Reason::YamlInvalid, "{fault}");

@@ -1,6 +1,7 @@
 //! From files to releases, as a person who keeps a fleet repository meets it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
+#![expect(clippy::format_collect, reason = "texts of tests are short")]
 
 mod corpus;
 mod app;
