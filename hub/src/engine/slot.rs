@@ -57,8 +57,10 @@ impl Slot {
         let name = &self.state.name;
         let mut seen: BTreeMap<ClusterUid, ClusterObs> =
             clusters.values().map(|c| (c.uid.clone(), unheard(c))).collect();
+        // Nothing is served to a cluster that may not connect, so to the brain it is as silent as a dark one.
+        let may_hear = |uid: &ClusterUid| clusters.get(uid).is_some_and(ClusterRecord::may_receive);
         fleet.each(|uid, agent| {
-            if let Some(obs) = seen.get_mut(uid) {
+            if let Some(obs) = seen.get_mut(uid).filter(|_| may_hear(uid)) {
                 obs.connected = agent.connected;
                 obs.last_heard = agent.last_heard;
                 obs.facts = agent.facts.clone().unwrap_or_default();

@@ -43,6 +43,16 @@ pub struct ClusterRecord {
     pub sessions: u64,
 }
 
+impl ClusterRecord {
+    /// Whether desired state is served to it.
+    pub fn may_receive(&self) -> bool {
+        match self.state {
+            ClusterState::Pending | ClusterState::Active => true,
+            ClusterState::Suspended { .. } | ClusterState::Revoked => false,
+        }
+    }
+}
+
 /// Whether a cluster may connect.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClusterState {

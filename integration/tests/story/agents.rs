@@ -84,3 +84,39 @@ async fn people_who_are_wrong_get_the_exit_code_and_the_way_out() {
     assert_eq!(cluster(stage, "east").await["connected"], true);
     world.server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_shown_twice_suspends_the_cluster_until_a_person_resumes_it() {
+    let mut world = World::start().await;
+    let folder = world.stage.folder().to_owned();
+    let used = std::fs::read_to_string(folder.join("east.join")).unwrap();
+    std::fs::write(folder.join("thief.join"), used).unwrap();
+    let access = world.server.kubeconfig("east");
+    world.stage.start_agent("thief", &access).await.unwrap();
+    assert_ne!(world.stage.agent_ended("thief").await.unwrap(), Some(0));
+    let stage = &world.stage;
+    let suspended = || async {
+        let east = cluster(stage, "east").await;
+        Ok(if east["reason"] == "AGT-713" { Ok(()) } else { Err(format!("{east:#}")) })
+    };
+    stage.wait("east to be suspended", SOON, suspended).await.unwrap();
+    let repository = stage.repository();
+    repository.write("apps/web/manifests/web.yaml", &config_map("web", "2")).unwrap();
+    let commit = repository.commit("while east is suspended").unwrap();
+    let west_only = || async {
+        let values = world.values("web");
+        Ok(if values[1].as_deref() == Some("2") { Ok(values) } else { Err(format!("{values:?}")) })
+    };
+    let values = stage.wait("west to go on without east", 2 * SOON, west_only).await.unwrap();
+    assert_eq!(values[0].as_deref(), Some("1"), "a suspended cluster receives nothing");
+    stage.ok(&["cluster", "resume", "east", "--reason", "it was a drill"]).await.unwrap();
+    let both = || async {
+        let values = world.values("web");
+        let done = values.iter().all(|v| v.as_deref() == Some("2"));
+        let why = stage.tidegate(&["why", "web"]).await?.stdout;
+        Ok(if done { Ok(()) } else { Err(format!("{values:?}\n{why}")) })
+    };
+    stage.wait("east to catch up", 2 * SOON, both).await.unwrap();
+    assert!(!commit.is_empty());
+    world.server.stop().await;
+}

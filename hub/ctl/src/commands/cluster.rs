@@ -48,6 +48,14 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
         ttl: Option<Duration>,
     },
+    /// Lift a suspension, for instance after a join token was shown twice
+    Resume {
+        /// Name of the cluster
+        name: String,
+        /// Why; stands in the audit for ever
+        #[arg(long)]
+        reason: String,
+    },
     /// Remove a cluster from the fleet; what runs there keeps running
     Delete {
         /// Name of the cluster
@@ -86,6 +94,14 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Exit, Er
             show_token(context, &added, &format!("cluster/{name} has a new join token"))?;
         }
         Command::Label { name, changes } => label(context, name, changes).await?,
+        Command::Resume { name, reason } => {
+            let path = format!("clusters/{}/resume", segment(name));
+            let body = serde_json::json!({ "reason": reason });
+            let cluster: ClusterItem = context.hub.post(&path, &body).await?;
+            context
+                .output
+                .say(&format!("cluster/{name} is {}: {}", cluster.state, cluster.message));
+        }
         Command::Delete { name } => {
             context.hub.delete(&format!("clusters/{}", segment(name))).await?;
             context.output.say(&format!("cluster/{name} deleted; what runs there keeps running"));

@@ -104,7 +104,11 @@ pub(super) fn membership(
             return Some(Status::because(Reason::ClusterRevoked, "its registration was revoked"));
         }
         ClusterState::Suspended { why } => {
-            return Some(Status::because(Reason::ClusterSuspended, why.clone()));
+            let way = format!("tidegate cluster resume {} --reason TEXT", record.name);
+            return Some(
+                Status::because(Reason::ClusterSuspended, why.clone())
+                    .fix("lift the suspension when it is safe", way),
+            );
         }
         ClusterState::Pending if !agent.connected => {
             let text = "the cluster was added and its agent has never connected";
@@ -128,7 +132,10 @@ pub(super) fn membership(
         let text = "the hub has just started and waits for the agent to connect";
         return Some(Status::because(Reason::NoReportYet, text));
     }
-    None
+    let text = format!(
+        "its agent's session ended; it is called offline {OFFLINE_AFTER:?} after the last word"
+    );
+    Some(Status::because(Reason::NoReportYet, text))
 }
 
 /// The App that needs attention most stands for the cluster.
@@ -224,6 +231,43 @@ fn mint(parts: &Parts, ttl_seconds: Option<u64>) -> Result<Minted, Problem> {
             Problem::new(Reason::Internal, error.to_string())
         }
     })
+}
+
+/// Lifts a suspension.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resume {
+    #[serde(default)]
+    reason: String,
+}
+
+pub(super) async fn resume(
+    State(parts): State<Parts>,
+    Path(name): Path<String>,
+    document: Result<Json<Resume>, JsonRejection>,
+) -> Result<Json<ClusterItem>, Problem> {
+    let asked = body(document)?;
+    let record = named(&parts, &name)?;
+    if asked.reason.trim().is_empty() {
+        return Err(Problem::bad("`resume` needs a reason; it stands in the audit for ever")
+            .hint("add `--reason TEXT`"));
+    }
+    if !matches!(record.state, ClusterState::Suspended { .. }) {
+        return Err(Problem::new(Reason::Refused, format!("cluster `{name}` is not suspended"))
+            .hint("nothing has to be done"));
+    }
+    let (registry, uid, now) = (parts.registry.clone(), record.uid, parts.clock.now());
+    let record = blocking(move || {
+        let record = registry.update_cluster(&uid, |cluster| {
+            let joined = cluster.active_serial.is_some();
+            cluster.state = if joined { ClusterState::Active } else { ClusterState::Pending };
+        })?;
+        let object = format!("cluster/{}", record.name);
+        registry.audit("admin", "resume", &object, &asked.reason, now)?;
+        Ok(record)
+    })
+    .await?;
+    Ok(Json(item(&parts, &parts.engine.published(), &record)))
 }
 
 pub(super) async fn label(

@@ -21,6 +21,7 @@ const ROUTES: &[(&str, &str, &str, Option<&str>, &str)] = &[
     ("delete", "/clusters/{name}", "Remove a cluster from the fleet", None, "Deleted"),
     ("put", "/clusters/{name}/labels", "Replace the labels", Some("Labels"), "Cluster"),
     ("post", "/clusters/{name}/token", "Make a new join token", Some("AskToken"), "AddedCluster"),
+    ("post", "/clusters/{name}/resume", "Lift a suspension", Some("Resume"), "Cluster"),
     ("get", "/apps", "List Apps", None, "AppList"),
     ("get", "/rollouts", "List rollouts, newest first", None, "RolloutList"),
     (

@@ -28,6 +28,7 @@ pub(super) fn routes() -> Router<Parts> {
         .route("/clusters/{name}", get(clusters::one).delete(clusters::remove))
         .route("/clusters/{name}/labels", put(clusters::label))
         .route("/clusters/{name}/token", post(clusters::token))
+        .route("/clusters/{name}/resume", post(clusters::resume))
         .route("/apps", get(apps::list))
         .route("/rollouts", get(rollouts::list))
         .route("/rollouts/{app}/actions", post(rollouts::act))

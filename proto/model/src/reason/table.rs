@@ -403,13 +403,13 @@ reasons! {
         "Resume the cluster when it is safe.",
         "The cluster keeps and repairs what it runs and is sent nothing new.";
     TokenUnknown = "JOI-801", Failed, User, "Join token not known",
-        "Make a new one with `tidegate cluster add`.",
+        "Make a new one with `tidegate cluster token NAME`, or `tidegate cluster add` for a new cluster.",
         "The hub does not know the join token, or its secret is wrong.";
     TokenUsed = "JOI-802", Failed, User, "Join token already used",
-        "Make a new one with `tidegate cluster add`; if you did not use it, somebody else did.",
+        "If it was not you who used it, somebody else did: look at `tidegate why cluster/NAME`. Make a new one with `tidegate cluster token NAME`.",
         "A join token works once. This one was used with another key.";
     TokenExpired = "JOI-803", Failed, User, "Join token expired",
-        "Make a new one with `tidegate cluster add`.",
+        "Make a new one with `tidegate cluster token NAME`, or `tidegate cluster add` for a new cluster.",
         "Join tokens live for one hour unless asked otherwise.";
     PinMismatch = "JOI-804", Failed, User, "Hub's certificate does not match the pin",
         "Check that the address leads to the hub itself, with nothing in between that opens TLS.",
@@ -430,7 +430,7 @@ reasons! {
         "Start the agent with its join file.",
         "The cluster was added and its agent has never connected.";
     CertificateExpired = "JOI-810", Failed, User, "Agent certificate expired",
-        "Make a new join token with `tidegate cluster add`; the agent keeps what it runs.",
+        "Make a new join token with `tidegate cluster token NAME`; the agent keeps what it runs.",
         "The agent was away for longer than its certificate lives.";
     TooManyAttempts = "JOI-811", Waiting, User, "Too many attempts to join",
         "Wait a minute and try again.",
