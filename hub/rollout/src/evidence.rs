@@ -135,8 +135,10 @@ impl<'a> Look<'a> {
 
     /// The agent holds an epoch that this hub never gave: the hub was restored from an old backup.
     pub(crate) fn is_ahead(&self, uid: &ClusterUid) -> bool {
-        let issued = self.app.holding(uid).map_or(Epoch::NONE, |h| h.issued);
-        self.report(uid).is_some_and(|report| report.epoch > issued)
+        // A uid to which this App never granted anything is a new registration, though its agent may bring
+        // state from an older one: nothing of ours can be older than what it holds.
+        let Some(holding) = self.app.holding(uid) else { return false };
+        self.report(uid).is_some_and(|report| report.epoch > holding.issued)
     }
 
     /// The agent holds another digest than the one granted under its epoch.
@@ -151,11 +153,12 @@ impl<'a> Look<'a> {
         holding.zip(self.report(uid)).is_some_and(|(h, report)| given(h, report))
     }
 
-    /// The next epoch for a cluster: above all that was issued and above what its agent promised to refuse.
+    /// The next epoch for a cluster: above all that was issued, above what its agent promised to refuse,
+    /// and above what it brought along from an older registration.
     pub(crate) fn next_epoch(&self, uid: &ClusterUid) -> Epoch {
         let issued = self.app.holding(uid).map_or(Epoch::NONE, |h| h.issued);
-        let fence = self.report(uid).map_or(Epoch::NONE, |r| r.fence);
-        issued.max(fence).next()
+        let known = self.report(uid).map_or(Epoch::NONE, |report| report.fence.max(report.epoch));
+        issued.max(known).next()
     }
 }
 

@@ -120,3 +120,25 @@ async fn a_token_shown_twice_suspends_the_cluster_until_a_person_resumes_it() {
     assert!(!commit.is_empty());
     world.server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_is_deleted_and_added_again_goes_on_with_its_old_state() {
+    let mut world = World::start().await;
+    world.stage.ok(&["cluster", "delete", "east"]).await.unwrap();
+    world.stage.kill_agent("east").await.unwrap();
+    world.stage.add_cluster("east", &[("side", "east")]).await.unwrap();
+    let access = world.server.kubeconfig("east");
+    world.stage.start_agent("east", &access).await.unwrap();
+    let repository = world.stage.repository();
+    repository.write("apps/web/manifests/web.yaml", &config_map("web", "2")).unwrap();
+    repository.commit("after east came back").unwrap();
+    let stage = &world.stage;
+    let both = || async {
+        let values = world.values("web");
+        let done = values.iter().all(|v| v.as_deref() == Some("2"));
+        let why = stage.tidegate(&["why", "web", "--cluster", "east"]).await?.stdout;
+        Ok(if done { Ok(()) } else { Err(format!("{values:?}\n{why}\n{}", stage.log("east"))) })
+    };
+    stage.wait("both to run the new release", 2 * SOON, both).await.unwrap();
+    world.server.stop().await;
+}
