@@ -15,6 +15,13 @@ pub struct Arguments {
     pub command: Command,
 }
 
+impl Arguments {
+    /// Reads the command line; ends the program when it cannot be understood.
+    pub fn read() -> Arguments {
+        Arguments::parse()
+    }
+}
+
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {

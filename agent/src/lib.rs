@@ -22,6 +22,8 @@ pub mod telemetry;
 
 pub mod config;
 
+mod pauses;
+
 pub mod clock;
 
 mod fault;

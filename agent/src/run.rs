@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clap::Parser as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -206,16 +205,21 @@ impl Agent {
             () = stop.cancelled() => Ok(()),
             () = apps.run(heard) => Err(Error::Task("the Apps ended".to_owned())),
             fault = self.keep_line(&line, idle, &instance_id) => Err(fault),
-            never = self.keep_discovering() => match never {},
+            never = self.keep_discovering(&board) => match never {},
         };
         apps.shutdown().await;
         ended
     }
 
-    async fn keep_discovering(&self) -> std::convert::Infallible {
+    async fn keep_discovering(&self, board: &Board) -> std::convert::Infallible {
+        let mut told = false;
         loop {
             if let Err(fault) = self.cluster.refresh_kinds().await {
                 tracing::debug!(fault = crate::fault::causes(&fault), "discovery failed");
+            }
+            if !told && let Ok(facts) = self.cluster.facts().await {
+                board.learn(facts.to_string().into_bytes());
+                told = true;
             }
             tokio::time::sleep(clock::between(DISCOVER_EVERY.0, DISCOVER_EVERY.1)).await;
         }
@@ -285,7 +289,7 @@ impl Agent {
         instance_id: &str,
     ) -> Result<Identity, identity::Error> {
         let facts = tokio::time::timeout(FACTS_MAX, self.cluster.facts()).await;
-        let facts = facts.ok().and_then(Result::ok).unwrap_or(serde_json::Value::Null);
+        let facts = facts.ok().and_then(Result::ok).unwrap_or_else(|| serde_json::json!({}));
         let facts = facts.to_string().into_bytes();
         let enrolment =
             Enrolment { join_file, instance_id: instance_id.to_owned(), facts, clock: self.clock };
@@ -295,7 +299,7 @@ impl Agent {
 
 /// The program: reads its options, runs, and says why it ended.
 pub fn main() -> ExitCode {
-    let Command::Run(options) = Arguments::parse().command;
+    let Command::Run(options) = Arguments::read().command;
     let ended = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

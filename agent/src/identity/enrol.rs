@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use backoff::backoff::Backoff as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proto::limits::ENROL_MESSAGE_BYTES_MAX;
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::keys::{RecoveryKey, TlsKey};
 use super::{Error, Identity, tls};
 use crate::clock::Clock;
+use crate::pauses::Pauses;
 use crate::state::{State, Vault};
 
 /// Keys of an enrolment that has not ended yet.
@@ -52,15 +52,7 @@ struct Pending {
 
 /// Tries until there is an identity, or a reason why there will not be one.
 pub async fn obtain(enrolment: &Enrolment, state: &State) -> Result<Identity, Error> {
-    let mut pauses = backoff::ExponentialBackoff {
-        initial_interval: PAUSE_MIN / 2,
-        current_interval: PAUSE_MIN / 2,
-        max_interval: PAUSE_MAX / 2,
-        randomization_factor: 1.0,
-        multiplier: 2.0,
-        max_elapsed_time: None,
-        ..backoff::ExponentialBackoff::default()
-    };
+    let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
     loop {
         // Read anew each time: a person may put a new token there.
         let token = super::read_token(&enrolment.join_file).await?;
@@ -68,7 +60,7 @@ pub async fn obtain(enrolment: &Enrolment, state: &State) -> Result<Identity, Er
             Ok(identity) => return Ok(identity),
             Err(fault) if fault.is_permanent() => return Err(fault),
             Err(fault) => {
-                let pause = pauses.next_backoff().unwrap_or(PAUSE_MAX);
+                let pause = pauses.next();
                 tracing::warn!(
                     fault = crate::fault::causes(&fault),
                     retry_in_ms = pause.as_millis(),

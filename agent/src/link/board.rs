@@ -8,7 +8,7 @@ use model::{AppName, Digest, Epoch, LeaseEpoch, Phase, Reason, Report};
 use plan::Tracker;
 use plan::accept::Stored;
 use proto::convert::{Held, Reported};
-use proto::v1::{Refused, TraceContext};
+use proto::v1::{Facts, Refused, TraceContext};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -40,6 +40,10 @@ struct Inner {
     slots: BTreeMap<AppName, Slot>,
     seq: u64,
     heard: LeaseEpoch,
+    /// About the cluster, as JSON.
+    facts: Option<Vec<u8>>,
+    /// They were not told yet.
+    facts_news: bool,
 }
 
 /// Shared by the Apps, who write, and the session, which reads.
@@ -98,6 +102,23 @@ impl Board {
         self.moved.notify_one();
     }
 
+    /// Takes what is known about the cluster.
+    pub fn learn(&self, facts: Vec<u8>) {
+        let mut inner = self.lock();
+        inner.facts_news |= inner.facts.as_ref() != Some(&facts);
+        inner.facts = Some(facts);
+        drop(inner);
+        self.moved.notify_one();
+    }
+
+    /// What is known about the cluster, if it was not told yet.
+    pub(super) fn facts(&self) -> Option<Facts> {
+        let mut inner = self.lock();
+        let json = inner.facts.clone().filter(|_| inner.facts_news)?;
+        inner.facts_news = false;
+        Some(Facts { json })
+    }
+
     /// What an App holds.
     pub fn stored(&self, app: &AppName) -> Option<Stored> {
         self.lock().slots.get(app).map(|slot| slot.stored)
@@ -136,9 +157,12 @@ impl Board {
 
     /// Everything is to be told again.
     pub(super) fn all_is_news(&self) {
-        for slot in self.lock().slots.values_mut() {
+        let mut inner = self.lock();
+        inner.facts_news = true;
+        for slot in inner.slots.values_mut() {
             slot.news = true;
         }
+        drop(inner);
         self.moved.notify_one();
     }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use backoff::backoff::Backoff as _;
 use model::Reason;
 use proto::v1::agent_client::AgentClient;
 use tokio::sync::{mpsc, watch};
@@ -15,6 +14,7 @@ use super::{Board, Heard, Puller};
 use crate::clock::{self, Clock};
 use crate::identity::{self, Identity};
 use crate::metrics::Metrics;
+use crate::pauses::Pauses;
 use crate::state::State;
 
 /// Bound of the first pause; full jitter, so anything from zero on.
@@ -68,7 +68,7 @@ impl Line {
 
     /// Keeps a session open with `identity`; ends only when that identity is of no use any more.
     pub async fn keep(&self, mut identity: Identity) -> Need {
-        let mut pauses = pauses();
+        let mut pauses = Pauses::new(PAUSE_MIN, PAUSE_MAX);
         let mut turn = 0;
         let mut offline = Instant::now();
         loop {
@@ -83,7 +83,7 @@ impl Line {
             if began.elapsed() >= STABLE {
                 pauses.reset();
             }
-            let mut pause = pauses.next_backoff().unwrap_or(PAUSE_MAX);
+            let mut pause = pauses.next();
             let over = |(_, end): (_, jiff::Timestamp)| self.clock.now() > end;
             if !matches!(outcome, Outcome::Renewed) && identity.validity().is_some_and(over) {
                 return Need::Identity(Reason::CertificateExpired);
@@ -189,39 +189,10 @@ enum Outcome {
     Renewed,
 }
 
-/// Exponential, with full jitter: `randomization_factor` 1 spreads a pause over zero to twice its middle.
-fn pauses() -> backoff::ExponentialBackoff {
-    backoff::ExponentialBackoff {
-        initial_interval: PAUSE_MIN / 2,
-        current_interval: PAUSE_MIN / 2,
-        max_interval: PAUSE_MAX / 2,
-        randomization_factor: 1.0,
-        multiplier: 2.0,
-        max_elapsed_time: None,
-        ..backoff::ExponentialBackoff::default()
-    }
-}
-
 /// Whether the identity will never be accepted again.
 fn is_final(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::ClusterRevoked | Reason::CertificateNotActive | Reason::CertificateExpired
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_are_spread_from_zero_and_bounded_and_begin_anew() {
-        let mut pauses = pauses();
-        for n in 0..50 {
-            let pause = pauses.next_backoff().unwrap();
-            assert!(pause <= PAUSE_MAX, "{n}: {pause:?}");
-        }
-        pauses.reset();
-        assert!(pauses.next_backoff().unwrap() <= PAUSE_MIN);
-    }
 }

@@ -137,6 +137,8 @@ impl Session {
                 *synced = true;
                 let apps = u32::try_from(self.board.held().len()).unwrap_or(u32::MAX);
                 Up::Synced(Synced { apps })
+            } else if let Some(facts) = self.board.facts() {
+                Up::Facts(facts)
             } else if sent.elapsed() >= heartbeat {
                 Up::Heartbeat(Heartbeat {})
             } else {
@@ -187,7 +189,11 @@ impl Session {
             (State::Open { .. }, Down::Directive(directive)) => {
                 let directed = match Directed::try_from(directive) {
                     Ok(directed) => directed,
-                    Err(fault) => return Err(End::Broken(fault.to_string())),
+                    Err(fault) => {
+                        // It would be said again after every greeting; the others still count.
+                        tracing::error!(%fault, "a directive cannot be understood");
+                        return Ok(());
+                    }
                 };
                 self.board.hear(term);
                 let heard = Heard { hub_term: term, directed };

@@ -62,7 +62,7 @@ struct Inner {
 #[derive(Debug, Clone)]
 pub(super) enum Look {
     /// There.
-    Present(LiveMeta),
+    Present(Box<LiveMeta>),
     /// Not there: looked for.
     Absent,
     /// Not among what is watched, which may mean that only its label is gone.
@@ -316,7 +316,7 @@ impl Mirror {
             return Look::NotSeen;
         };
         match (watched.seen.get(key), &watched.blind) {
-            (Some(seen), None) => Look::Present(seen.meta.clone()),
+            (Some(seen), None) => Look::Present(Box::new(seen.meta.clone())),
             (_, Some(_)) => Look::Blind,
             (None, None) if watched.absent.contains(key) => Look::Absent,
             (None, None) => Look::NotSeen,
@@ -359,6 +359,7 @@ impl Mirror {
         if object.is_some() {
             watched.absent.remove(key);
         } else {
+            inner.writes.remove(key);
             watched.seen.remove(key);
             watched.absent.insert(key.clone());
         }

@@ -80,7 +80,7 @@ pub(super) async fn observe(
     let mut unknown: Vec<(&ObjectKey, &Resource)> = Vec::new();
     for (key, resource) in &where_is {
         match shared.mirror.look(key) {
-            Look::Present(meta) => live.insert((*key).clone(), meta),
+            Look::Present(meta) => live.insert((*key).clone(), *meta),
             Look::Absent => {}
             Look::Blind => live.blind(&key.group, &key.kind),
             Look::NotSeen => unknown.push((key, resource)),

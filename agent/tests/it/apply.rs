@@ -139,3 +139,35 @@ async fn two_apps_cannot_own_one_object() {
     assert_eq!(world.data("both", "key").as_deref(), Some("first"));
     world.hub.healthy("first", 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_autoscaler_keeps_its_replicas_and_the_rest_is_updated() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    world.hub.grant("web", 1, &[namespace(), deployment("web", "web:1")]);
+    world.hub.healthy("web", 1).await;
+    let scaler = "kube-controller-manager";
+    world.cluster.scale_as(scaler, "apps", "Deployment", Some("shop"), "web", 4).unwrap();
+    world.hub.grant("web", 2, &[namespace(), deployment("web", "web:2")]);
+    let report = world.hub.healthy("web", 2).await;
+    assert_eq!(report.objects_healthy, 2);
+    let live = world.get("apps", "Deployment", "web").unwrap();
+    assert_eq!(live["spec"]["replicas"], json!(4));
+    assert_eq!(live["spec"]["template"]["spec"]["containers"][0]["image"], json!("web:2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_immutable_field_is_named_as_what_it_is_and_nothing_is_deleted() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    world.hub.grant("web", 1, &[namespace(), deployment("web", "web:1")]);
+    world.hub.healthy("web", 1).await;
+    let uid = world.get("apps", "Deployment", "web").unwrap()["metadata"]["uid"].clone();
+    let mut changed = deployment("web", "web:1");
+    changed["spec"]["selector"]["matchLabels"] = json!({"app": "web", "more": "labels"});
+    changed["spec"]["template"]["metadata"]["labels"] = json!({"app": "web", "more": "labels"});
+    world.hub.grant("web", 2, &[namespace(), changed]);
+    let (reason, message) = world.hub.failed("web", 2).await;
+    assert_eq!(reason, Reason::Immutable, "{message}");
+    assert_eq!(world.get("apps", "Deployment", "web").unwrap()["metadata"]["uid"], uid);
+}

@@ -42,6 +42,7 @@ pub(crate) struct Book {
     pub(crate) refuse_enrolment: Option<Reason>,
     pub(crate) lose_replies: u32,
     pub(crate) renewals: u32,
+    pub(crate) facts: Vec<u8>,
     pub(crate) life: Duration,
     pub(crate) term: u64,
     session: Option<(u64, mpsc::Sender<Result<HubMessage, Status>>)>,
@@ -361,9 +362,8 @@ impl Agent for Hub {
                         book.reports.push((reported.app, reported.report));
                     }
                     agent_message::Message::Refused(refused) => book.refused.push(refused),
-                    agent_message::Message::Synced(_)
-                    | agent_message::Message::Heartbeat(_)
-                    | agent_message::Message::Facts(_) => {}
+                    agent_message::Message::Facts(facts) => book.facts = facts.json,
+                    agent_message::Message::Synced(_) | agent_message::Message::Heartbeat(_) => {}
                 });
             }
             hub.note(|book| {

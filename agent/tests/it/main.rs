@@ -7,6 +7,7 @@ mod disk;
 mod drift;
 mod faults;
 mod grants;
+mod http;
 mod identity;
 mod offline;
 mod prune;

@@ -65,7 +65,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
             "hub/ctl/src/cli.rs",
             "hub/ctl/src/commands/",
             "agent/src/config.rs",
-            "agent/src/run.rs",
+            "agent/src/main.rs",
             "integration/",
         ],
     ),
@@ -73,7 +73,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
         "tonic",
         &["hub/src/grpc/", "proto/", "agent/src/link/", "agent/src/identity/", "integration/"],
     ),
-    ("backoff", &["agent/src/link/", "agent/src/identity/"]),
+    ("backoff", &["agent/src/pauses.rs"]),
 ];
 
 /// Lines of a file of product code.
@@ -137,7 +137,7 @@ fn arrows_between_crates_point_down() {
             let named = manifest.lines().any(|l| {
                 l.starts_with(&format!("{other}.")) || l.starts_with(&format!("{other} ="))
             });
-            if named && name != other && !allowed.contains(other) {
+            if named && !allowed.contains(other) {
                 faults.push(format!("`{name}` depends on `{other}`"));
             }
         }
@@ -165,7 +165,7 @@ fn heavy_dependencies_are_named_in_one_place() {
             let names = file.text.contains(&format!("{dependency}::"))
                 || file.text.contains(&format!("use {dependency}"));
             let own = file.text.contains(&format!("crate::{dependency}::"))
-                || source::has_sibling(&file, dependency);
+                || file.text.contains(&format!("::{dependency}::"));
             if names && !own && !places.iter().any(|p| file.name.starts_with(p)) {
                 faults.push(format!("{} names `{dependency}`", file.name));
             }
@@ -189,7 +189,8 @@ fn only_the_clock_looks_at_a_clock() {
 
 #[test]
 fn nothing_is_half_finished() {
-    let marks = ["todo!(".to_owned(), "unimplemented!(".to_owned(), "FIX".to_owned() + "ME"];
+    let marks =
+        ["todo!(", "unimplemented!(", "#[ignore", "FIX".to_owned() + "ME"].map(String::from);
     let mut faults = Vec::new();
     for file in all().filter(|f| !f.name.starts_with("integration/tests/tidy/")) {
         for mark in &marks {
