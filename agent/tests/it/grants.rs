@@ -18,8 +18,7 @@ async fn an_older_epoch_is_not_followed() {
     world.hub.healthy("web", 5).await;
     world.cluster.reset_requests();
     world.hub.grant("web", 4, &[namespace(), config_map("web", "four")]);
-    let before = world.hub.book.lock().unwrap().reports.len();
-    world.hub.until("more reports", |b| (b.reports.len() > before + 1).then_some(())).await;
+    world.hub.some_reports_later().await;
     assert_eq!(world.data("web", "key").as_deref(), Some("five"));
     assert_eq!(world.cluster.requests().writes(), 0);
 }
@@ -39,8 +38,7 @@ async fn a_fence_is_promised_and_kept_also_over_a_restart() {
     let agent = world.agent().await;
     world.hub.until("the session", |b| (b.hellos.len() > 1).then_some(())).await;
     world.hub.grant("web", 3, &[namespace(), config_map("web", "three")]);
-    let before = world.hub.book.lock().unwrap().reports.len();
-    world.hub.until("more reports", |b| (b.reports.len() > before + 1).then_some(())).await;
+    world.hub.some_reports_later().await;
     assert_eq!(world.data("web", "key").as_deref(), Some("one"));
     world.hub.grant("web", 4, &[namespace(), config_map("web", "four")]);
     world.hub.healthy("web", 4).await;
@@ -60,8 +58,7 @@ async fn a_hub_of_an_older_term_is_not_obeyed() {
     let directive = grant(2, digest);
     let directed = Directed { app, directive, options: GrantOptions::default(), trace: None };
     world.hub.send_as(6, Message::Directive(directed.into()));
-    let before = world.hub.book.lock().unwrap().reports.len();
-    world.hub.until("more reports", |b| (b.reports.len() > before + 1).then_some(())).await;
+    world.hub.some_reports_later().await;
     assert_eq!(world.data("web", "key").as_deref(), Some("one"));
     // and after a restart of the older hub, with a new session
     world.hub.stop();

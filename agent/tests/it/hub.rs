@@ -298,6 +298,12 @@ impl Hub {
         (reason, message)
     }
 
+    /// Time for the agent to do what it should not: four reports of a state that is told every two seconds.
+    pub(crate) async fn some_reports_later(&self) {
+        let before = self.book.lock().unwrap().reports.len();
+        self.until("four reports", |b| (b.reports.len() >= before + 4).then_some(())).await;
+    }
+
     /// Sends as a hub of term `term` would.
     pub(crate) fn send_as(&self, term: u64, message: hub_message::Message) {
         self.book.lock().unwrap().send(term, message);

@@ -88,19 +88,16 @@ async fn a_death_between_inventory_and_apply_loses_nothing() {
     let agent = world.agent().await;
     world.hub.grant("web", 1, &[namespace(), config_map("web", "one")]);
     world.hub.healthy("web", 1).await;
-    // the inventory of epoch 2 is written, and then every apply hangs until the agent is killed
-    world
-        .cluster
-        .faults()
-        .reject(simcluster::Reject::new("apply", "configmaps", 429, "later").retry_after(60));
+    // every request takes a while, so that the claim can be seen before the write that it announces
+    world.cluster.faults().slow(Duration::from_secs(1));
     let three = [namespace(), config_map("web", "one"), config_map("new", "two")];
     world.hub.grant("web", 2, &three);
     let inventory = world.path("state/inventory/web");
     let claimed = || std::fs::read_to_string(&inventory).is_ok_and(|text| text.contains("/new"));
     world.until("the claim", |_| claimed()).await;
+    assert!(world.get("", "ConfigMap", "new").is_none(), "the claim comes first");
     drop(agent);
     world.cluster.faults().clear();
-    assert!(world.get("", "ConfigMap", "new").is_none());
     let _agent = loop {
         match agent::start(world.config(), agent::Deps::default()).await {
             Ok(agent) => break agent,
