@@ -58,7 +58,9 @@ impl Drop for Telemetry {
 pub fn install(form: LogForm, otlp: Option<&str>) -> Result<Telemetry, Error> {
     let filter =
         || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let text = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(std::io::stderr);
     let log = match form {
         LogForm::Text => text.with_target(false).with_filter(filter()).boxed(),
         LogForm::Json => text.json().flatten_event(true).with_filter(filter()).boxed(),

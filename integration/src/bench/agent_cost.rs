@@ -22,7 +22,7 @@ pub(super) async fn measure(options: &Options) -> Result<Vec<Row>, Error> {
     let mut stage = Stage::new()?;
     stage.start_hub().await?;
     stage.add_cluster(CLUSTER, &[("bench", "yes")]).await?;
-    stage.start_agent(CLUSTER, &server.kubeconfig(CLUSTER)).await?;
+    stage.start_agent(CLUSTER, &server.kubeconfig(CLUSTER))?;
     let desk = Desk::of(&stage)?;
     desk.connected(1).await?;
     let mut rows = Vec::new();

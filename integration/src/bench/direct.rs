@@ -43,7 +43,7 @@ pub(super) async fn measure(options: &Options) -> Result<Vec<Row>, Error> {
     let mut stage = Stage::new()?;
     stage.start_hub().await?;
     stage.add_cluster(CLUSTER, &[("bench", "yes")]).await?;
-    stage.start_agent(CLUSTER, &pool.cluster(0).kubeconfig()).await?;
+    stage.start_agent(CLUSTER, &pool.cluster(0).kubeconfig())?;
     let desk = Desk::of(&stage)?;
     desk.connected(1).await?;
     app::declare(&stage, 1)?;

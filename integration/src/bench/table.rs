@@ -15,7 +15,7 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn value(
         name: impl Into<String>,
-        value: impl ToString,
+        value: impl std::fmt::Display,
         unit: &'static str,
         how: impl Into<String>,
     ) -> Row {

@@ -28,7 +28,7 @@ pub(super) async fn measure(options: &Options) -> Result<Vec<Row>, Error> {
     let join_file = stage.add_cluster(CLUSTER, &[("bench", "yes")]).await?;
     let token = std::fs::read_to_string(&join_file).map_err(fault)?;
     through(&token, relay.address(), &join_file)?;
-    stage.start_agent(CLUSTER, &server.kubeconfig(CLUSTER)).await?;
+    stage.start_agent(CLUSTER, &server.kubeconfig(CLUSTER))?;
     let desk = Desk::of(&stage)?;
     desk.connected(1).await?;
     tokio::time::sleep(SETTLE).await;

@@ -18,7 +18,7 @@ use crate::stage::{Error, Stage};
 const RINGS: [(&str, usize); 3] = [("canary", 2), ("early", 4), ("prod", 6)];
 
 /// How long a rollout over twelve clusters may take on a machine under load.
-const ROLLOUT_DEADLINE: Duration = Duration::from_secs(180);
+const ROLLOUT_DEADLINE: Duration = Duration::from_mins(3);
 
 /// Pod start of the pretended kubelets.
 const READY_AFTER: Duration = Duration::from_millis(300);
@@ -94,7 +94,7 @@ impl Demo {
         for name in clusters.keys() {
             let ring = name.split('-').next().unwrap_or_default();
             stage.add_cluster(name, &[("ring", ring)]).await?;
-            stage.start_agent(name, &server.kubeconfig(name)).await?;
+            stage.start_agent(name, &server.kubeconfig(name))?;
         }
         let seen = &stage;
         stage

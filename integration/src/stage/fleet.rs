@@ -14,7 +14,7 @@ use super::{Error, Programs, Repository, programs};
 use crate::kubernetes::process::{Plan, Process};
 
 /// How long a program may take to begin to serve, on a machine under load.
-const START_DEADLINE: Duration = Duration::from_secs(60);
+const START_DEADLINE: Duration = Duration::from_mins(1);
 /// How long a program may take to end after SIGTERM.
 const END_DEADLINE: Duration = Duration::from_secs(30);
 /// Pause between two looks at something that no event announces.
@@ -150,7 +150,7 @@ impl Stage {
         })
         .await?;
         if let Some((http, agents)) = said() {
-            self.http = http.trim_start_matches("http://").to_owned();
+            http.trim_start_matches("http://").clone_into(&mut self.http);
             self.agents_at = agents;
         }
         self.hub = Some(hub);
@@ -191,14 +191,14 @@ impl Stage {
         }
         let token = self.ok(&arguments).await?;
         let file = self.folder.join(format!("{name}.join"));
-        self.write(&file, &token)?;
+        write(&file, &token)?;
         Ok(file)
     }
 
     /// Starts the agent of a cluster; a second time with the state of the first.
-    pub async fn start_agent(&mut self, name: &str, kubeconfig: &str) -> Result<(), Error> {
+    pub fn start_agent(&mut self, name: &str, kubeconfig: &str) -> Result<(), Error> {
         let access = self.folder.join(format!("{name}.kubeconfig"));
-        self.write(&access, kubeconfig)?;
+        write(&access, kubeconfig)?;
         let path = |file: &str| self.folder.join(file).display().to_string();
         let mut arguments = vec![
             "run".to_owned(),
@@ -281,9 +281,10 @@ impl Stage {
     /// The items of `tidegate get KIND -o json`.
     pub async fn items(&self, kind: &str) -> Result<Vec<Value>, Error> {
         let mut document = self.json(&["get", kind]).await?;
-        match document["items"].take() {
-            Value::Array(items) => Ok(items),
-            _ => Err(Error::Unexpected(format!("`tidegate get {kind}` has no items"))),
+        if let Value::Array(items) = document["items"].take() {
+            Ok(items)
+        } else {
+            Err(Error::Unexpected(format!("`tidegate get {kind}` has no items")))
         }
     }
 
@@ -337,11 +338,11 @@ impl Stage {
         })
         .await
     }
+}
 
-    fn write(&self, file: &Path, text: &str) -> Result<(), Error> {
-        let fault = |cause: io::Error| Error::File { path: file.to_owned(), cause };
-        fs::write(file, text).map_err(fault)
-    }
+fn write(file: &Path, text: &str) -> Result<(), Error> {
+    let fault = |cause: io::Error| Error::File { path: file.to_owned(), cause };
+    fs::write(file, text).map_err(fault)
 }
 
 async fn terminate(process: &Process) -> Result<(), Error> {

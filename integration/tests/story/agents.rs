@@ -48,7 +48,7 @@ async fn tokens_that_are_used_unknown_damaged_or_pinned_elsewhere_end_the_agent_
     ];
     for (name, token, reason) in cases {
         std::fs::write(join(name), token).unwrap();
-        world.stage.start_agent(name, &access).await.unwrap();
+        world.stage.start_agent(name, &access).unwrap();
         let code = world.stage.agent_ended(name).await.unwrap();
         let log = world.stage.log(name);
         assert_ne!(code, Some(0), "{name}:\n{log}");
@@ -92,7 +92,7 @@ async fn a_token_shown_twice_suspends_the_cluster_until_a_person_resumes_it() {
     let used = std::fs::read_to_string(folder.join("east.join")).unwrap();
     std::fs::write(folder.join("thief.join"), used).unwrap();
     let access = world.server.kubeconfig("east");
-    world.stage.start_agent("thief", &access).await.unwrap();
+    world.stage.start_agent("thief", &access).unwrap();
     assert_ne!(world.stage.agent_ended("thief").await.unwrap(), Some(0));
     let stage = &world.stage;
     let suspended = || async {
@@ -128,7 +128,7 @@ async fn a_cluster_that_is_deleted_and_added_again_goes_on_with_its_old_state() 
     world.stage.kill_agent("east").await.unwrap();
     world.stage.add_cluster("east", &[("side", "east")]).await.unwrap();
     let access = world.server.kubeconfig("east");
-    world.stage.start_agent("east", &access).await.unwrap();
+    world.stage.start_agent("east", &access).unwrap();
     let repository = world.stage.repository();
     repository.write("apps/web/manifests/web.yaml", &config_map("web", "2")).unwrap();
     repository.commit("after east came back").unwrap();

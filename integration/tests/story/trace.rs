@@ -47,7 +47,8 @@ impl Collector {
     }
 
     fn of(&self, trace: &str) -> Vec<Span> {
-        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let hex =
+            |bytes: &[u8]| bytes.iter().fold(String::new(), |text, b| text + &format!("{b:02x}"));
         let all = self.0.lock().unwrap();
         all.iter().filter(|s| hex(&s.trace_id) == trace).cloned().collect()
     }

@@ -47,7 +47,7 @@ impl World {
         for cluster in &clusters {
             stage.add_cluster(cluster.name(), &[("side", cluster.name())]).await.unwrap();
             let access = server.kubeconfig(cluster.name());
-            stage.start_agent(cluster.name(), &access).await.unwrap();
+            stage.start_agent(cluster.name(), &access).unwrap();
         }
         let repository = stage.repository();
         for name in ["web", "other"] {
