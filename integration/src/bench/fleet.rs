@@ -83,10 +83,14 @@ impl Fleet {
         let join_file = folder.join("join");
         through(&text, self.relay.address(), &join_file)?;
         let clock = Clock::system();
-        let enrolment = Enrolment { join_file, instance_id: name, facts: Vec::new(), clock };
+        let facts = b"{}".to_vec();
+        let enrolment = Enrolment { join_file, instance_id: name, facts, clock };
         let vault = Vault::directory(&folder.join("state")).await.map_err(fault)?;
         let state = State::open(vault).await.map_err(fault)?;
-        let mut identity = obtain(&enrolment, &state).await.map_err(fault)?;
+        // It tries for ever when the hub refuses for a reason that may pass.
+        let joined = timeout(SILENCE_MAX, obtain(&enrolment, &state)).await;
+        let joined = joined.map_err(|_| fault("joining does not end; see the log of the hub"))?;
+        let mut identity = joined.map_err(fault)?;
         identity.endpoints = vec![self.hub.to_string()];
         Ok((n, identity))
     }
