@@ -68,6 +68,11 @@ pub struct Heard {
 pub struct AgentView {
     /// Whether it has a session now.
     pub connected: bool,
+    /// Whether it has told in this session all that it holds. Until then nothing is decided about it:
+    /// what it holds may be newer than what is known.
+    pub synced: bool,
+    /// When it was last heard from in a session in which it had told all, while it has not in this one.
+    heard_before: Option<Duration>,
     /// When it was last heard from, on the hub's monotonic clock.
     pub last_heard: Option<Duration>,
     /// The same by wall clock, for people.
@@ -80,6 +85,13 @@ pub struct AgentView {
     pub reports: BTreeMap<AppName, Heard>,
     /// Newest refusal per App.
     pub refusals: BTreeMap<AppName, Refusal>,
+}
+
+impl AgentView {
+    /// When it was last heard from, counting only sessions in which it told all that it holds.
+    pub fn heard_whole(&self) -> Option<Duration> {
+        if self.synced { self.last_heard } else { self.heard_before }
+    }
 }
 
 #[derive(Debug)]
@@ -123,6 +135,8 @@ impl Fleet {
         let agent = agents.by_uid.entry(uid.clone()).or_insert_with(Agent::absent);
         agent.session = Some(session);
         agent.view.connected = true;
+        agent.view.heard_before = agent.view.heard_whole();
+        agent.view.synced = false;
         agent.view.agent_version = Some(hello.agent_version);
         if let Some(facts) = hello.facts {
             agent.view.facts = Some(facts);
@@ -145,6 +159,17 @@ impl Fleet {
         let changed = self.with(uid, session, |agent, _| {
             agent.session = None;
             agent.view.connected = false;
+        });
+        if changed {
+            self.note();
+        }
+    }
+
+    /// The agent has reported all that it holds.
+    pub fn synced(&self, uid: &ClusterUid, session: SessionId) {
+        let changed = self.with(uid, session, |agent, clock| {
+            agent.heard(clock);
+            agent.view.synced = true;
         });
         if changed {
             self.note();

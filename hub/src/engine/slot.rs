@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use model::{AppName, ClusterUid, Digest, Directive, SourceName, Status};
+use model::{AppName, ClusterName, ClusterUid, Digest, Directive, SourceName, Status};
 use rollout::{Candidate, ClusterObs, Holding, Now, Obs};
 
 use super::{Desk, Fleet, Served};
@@ -61,23 +61,23 @@ impl Slot {
         let may_hear = |uid: &ClusterUid| clusters.get(uid).is_some_and(ClusterRecord::may_receive);
         fleet.each(|uid, agent| {
             if let Some(obs) = seen.get_mut(uid).filter(|_| may_hear(uid)) {
-                obs.connected = agent.connected;
-                obs.last_heard = agent.last_heard;
+                obs.connected = agent.connected && agent.synced;
+                obs.last_heard = agent.heard_whole();
                 obs.facts = agent.facts.clone().unwrap_or_default();
                 obs.report = agent.reports.get(name).map(|h| h.report.clone());
             }
         });
         // The registry is durable and checked at open, so a cluster that it does not have was deleted.
+        let members = self.state.active.iter().flat_map(|rollout| rollout.members.keys());
+        for uid in members.filter(|uid| !self.state.clusters.contains_key(*uid)) {
+            // Its name went with its record; a uid is a name too.
+            let name = ClusterName::parse(uid.as_str()).ok();
+            if let Some(name) = name.filter(|_| !clusters.contains_key(uid)) {
+                seen.insert(uid.clone(), departed(name));
+            }
+        }
         for (uid, holding) in &self.state.clusters {
-            seen.entry(uid.clone()).or_insert_with(|| ClusterObs {
-                name: holding.name.clone(),
-                labels: BTreeMap::new(),
-                facts: serde_json::Value::Null,
-                connected: false,
-                last_heard: None,
-                report: None,
-                deleted: true,
-            });
+            seen.entry(uid.clone()).or_insert_with(|| departed(holding.name.clone()));
         }
         Obs { candidate: self.offer.candidate.clone(), clusters: seen }
     }
@@ -133,6 +133,19 @@ impl Slot {
                 self.revisions.insert(*digest, candidate.revision().to_string());
             }
         }
+    }
+}
+
+/// A cluster that was deleted.
+fn departed(name: ClusterName) -> ClusterObs {
+    ClusterObs {
+        name,
+        labels: BTreeMap::new(),
+        facts: serde_json::Value::Null,
+        connected: false,
+        last_heard: None,
+        report: None,
+        deleted: true,
     }
 }
 

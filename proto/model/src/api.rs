@@ -14,6 +14,7 @@ pub const API_VERSION: &str = "cli.tidegate/v1";
 
 /// A document with many items.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct List<T> {
     /// [`API_VERSION`].
@@ -31,6 +32,7 @@ impl<T> List<T> {
 
 /// A Git repository that the hub follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SourceItem {
     /// Its name.
@@ -49,11 +51,13 @@ pub struct SourceItem {
     /// The newest revision that was fetched, `main@sha1:…`.
     pub revision: Option<String>,
     /// When the ref was last looked at with success.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub fetched_at: Option<Timestamp>,
 }
 
 /// A registered cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterItem {
     /// Its name.
@@ -71,6 +75,7 @@ pub struct ClusterItem {
     /// Whether its agent has a session now.
     pub connected: bool,
     /// When its agent was last heard from.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub last_seen: Option<Timestamp>,
     /// Version of its agent.
     pub agent_version: Option<String>,
@@ -80,6 +85,7 @@ pub struct ClusterItem {
 
 /// One App on one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterApp {
     /// The App's name.
@@ -98,6 +104,7 @@ pub struct ClusterApp {
 
 /// An App.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AppItem {
     /// Its name.
@@ -124,6 +131,7 @@ pub struct AppItem {
 
 /// One release going out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutItem {
     /// The App.
@@ -144,8 +152,10 @@ pub struct RolloutItem {
     /// Subject of the commit.
     pub subject: String,
     /// Start of it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub started_at: Option<Timestamp>,
     /// End of it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub ended_at: Option<Timestamp>,
     /// Id of its trace.
     pub trace_id: Option<String>,
@@ -155,6 +165,7 @@ pub struct RolloutItem {
 
 /// A wave of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WaveItem {
     /// The App (only in `get waves`).
@@ -177,6 +188,7 @@ pub struct WaveItem {
 
 /// Members of a wave by state. `ready` repeats `updated + unchanged`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WaveClusters {
     /// All.
@@ -207,6 +219,7 @@ pub struct WaveClusters {
 
 /// The answer to `why`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WhyItem {
     /// [`API_VERSION`].
@@ -229,6 +242,7 @@ pub struct WhyItem {
 
 /// One step of a `why`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WhyStep {
     /// How deep it stands: 0 for what blocks, 1 for a cluster behind it, 2 for an object on that cluster.
@@ -243,11 +257,13 @@ pub struct WhyStep {
     /// One sentence.
     pub message: String,
     /// Since when.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub since: Option<Timestamp>,
 }
 
 /// Adds a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddSource {
     /// Its name.
@@ -267,6 +283,7 @@ pub struct AddSource {
 
 /// Adds a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddCluster {
     /// Its name.
@@ -281,6 +298,7 @@ pub struct AddCluster {
 
 /// The one time that a join token is shown. No `Debug` output of the token itself.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AddedCluster {
     /// The cluster.
@@ -290,6 +308,7 @@ pub struct AddedCluster {
     /// The join token, `tgj1.…`.
     pub token: String,
     /// Until when it can be used.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub expires_at: Timestamp,
 }
 
@@ -306,6 +325,7 @@ impl std::fmt::Debug for AddedCluster {
 
 /// Something that a person does to a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RolloutAction {
     /// `pause`, `resume`, `abort`, `rollback`, `retry`, `skip` or `start`.
@@ -323,6 +343,7 @@ pub struct RolloutAction {
 
 /// An error, as RFC 9457 says it, with our reason code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// `https://tidegate.dev/reasons/CODE`.
     #[serde(rename = "type")]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Number of a grant for one (App, Cluster); strictly rising, never reused. `Epoch::NONE` (0) is
 /// "no grant yet".
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

@@ -6,6 +6,7 @@ use crate::{Digest, Epoch};
 
 /// The only thing that changes what a cluster may run for one App. The agent holds the last
 /// accepted grant for ever; drift repair, pause, hub loss never change it.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Grant {
     /// Strictly rising per (App, Cluster).

@@ -29,12 +29,14 @@ pub struct Status {
 }
 
 /// The next automatic event.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Next {
     /// What happens.
     pub what: String,
     /// Earliest time, when it can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub at: Option<Timestamp>,
     /// Under which condition.
     #[serde(rename = "if", default, skip_serializing_if = "Option::is_none")]
@@ -42,6 +44,7 @@ pub struct Next {
 }
 
 /// One way out.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fix {
     /// What it does.

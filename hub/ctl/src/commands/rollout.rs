@@ -117,7 +117,14 @@ async fn watch(app: &str, context: &Context) -> Result<Exit, Error> {
     let mut shown = String::new();
     loop {
         let path = format!("rollouts?app={}", segment(app_of(app)));
-        let found: List<RolloutItem> = context.hub.get(&path).await?;
+        let found: List<RolloutItem> = match context.hub.get(&path).await {
+            Ok(found) => found,
+            // A hub that restarts ends no rollout; whoever never reached it is told at once.
+            Err(error) if error.exit == Exit::Unreachable && !shown.is_empty() => {
+                List::new(Vec::new())
+            }
+            Err(error) => return Err(error),
+        };
         if let Some(rollout) = found.items.first() {
             let line = line(rollout);
             if line != shown {
@@ -129,6 +136,7 @@ async fn watch(app: &str, context: &Context) -> Result<Exit, Error> {
             }
             match rollout.state.as_str() {
                 "Completed" => return Ok(Exit::Fine),
+                "RolledBack" if rollout.kind == "rollback" => return Ok(Exit::Fine),
                 "Halted" | "RolledBack" | "Aborted" | "Superseded" => {
                     context.output.say(&format!("next: tidegate why app/{}", app_of(app)));
                     return Ok(Exit::No);

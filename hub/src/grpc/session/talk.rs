@@ -220,7 +220,7 @@ impl<'a> Talk<'a> {
             Some(agent_message::Message::Hello(_)) => return Err(broken("a second Hello")),
             Some(agent_message::Message::Report(report)) => self.hear_report(session, report)?,
             Some(agent_message::Message::Synced(_)) => {
-                fleet.heard(uid, session);
+                fleet.synced(uid, session);
                 self.synced = true;
                 self.sync();
             }
@@ -283,6 +283,9 @@ impl<'a> Talk<'a> {
         }
         if !self.synced && now.saturating_sub(self.begun) > SYNC_WAIT {
             self.synced = true;
+            if let Some(session) = self.session {
+                self.parts.fleet.synced(&self.peer.cluster, session);
+            }
             self.sync();
         }
         if self.agenda.again(now) {

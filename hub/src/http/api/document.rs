@@ -1,70 +1,146 @@
-//! The OpenAPI document of the routes.
+//! The OpenAPI document of the routes: schemas come from the very types that the handlers answer with.
 
 use axum::Json;
-use serde_json::{Value, json};
+use model::api;
+use utoipa::{
+    OpenApi,
+    openapi::{
+        Content, HttpMethod, Ref, Required,
+        path::{OperationBuilder, ParameterBuilder, ParameterIn},
+        request_body::RequestBodyBuilder,
+        response::ResponseBuilder,
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    },
+};
 
-/// One route: method, path, summary, what the body is, what the answer is.
-const ROUTES: &[(&str, &str, &str, Option<&str>, &str)] = &[
-    ("get", "/version", "Version of the hub", None, "Version"),
-    ("get", "/sources", "List sources", None, "SourceList"),
-    ("post", "/sources", "Follow a Git repository", Some("AddSource"), "Source"),
-    ("delete", "/sources/{name}", "Stop following; clusters keep what they run", None, "Deleted"),
-    ("get", "/clusters", "List clusters", None, "ClusterList"),
+/// The schemas.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Tidegate", description = "One API for people, CLI, UI and scripts."),
+    components(schemas(
+        api::List<api::SourceItem>,
+        api::List<api::ClusterItem>,
+        api::List<api::AppItem>,
+        api::List<api::RolloutItem>,
+        api::List<api::WaveItem>,
+        api::SourceItem,
+        api::ClusterItem,
+        api::RolloutItem,
+        api::WhyItem,
+        api::AddSource,
+        api::AddCluster,
+        api::AddedCluster,
+        api::RolloutAction,
+        api::Problem,
+    ))
+)]
+struct Schemas;
+
+/// A route: method, path below `/api/v1`, summary, schema of the body, schema of the answer; an empty name
+/// is a free object.
+type Route = (HttpMethod, &'static str, &'static str, Option<&'static str>, &'static str);
+
+const ROUTES: &[Route] = &[
+    (HttpMethod::Get, "/version", "Version of the hub; open to everybody", None, ""),
+    (HttpMethod::Get, "/sources", "List sources", None, "List_SourceItem"),
+    (HttpMethod::Post, "/sources", "Follow a Git repository", Some("AddSource"), "SourceItem"),
     (
-        "post",
+        HttpMethod::Delete,
+        "/sources/{name}",
+        "Stop following; clusters keep what they run",
+        None,
+        "",
+    ),
+    (HttpMethod::Get, "/clusters", "List clusters", None, "List_ClusterItem"),
+    (
+        HttpMethod::Post,
         "/clusters",
         "Add a cluster and make its join token",
         Some("AddCluster"),
         "AddedCluster",
     ),
-    ("get", "/clusters/{name}", "One cluster", None, "Cluster"),
-    ("delete", "/clusters/{name}", "Remove a cluster from the fleet", None, "Deleted"),
-    ("put", "/clusters/{name}/labels", "Replace the labels", Some("Labels"), "Cluster"),
-    ("post", "/clusters/{name}/token", "Make a new join token", Some("AskToken"), "AddedCluster"),
-    ("post", "/clusters/{name}/resume", "Lift a suspension", Some("Resume"), "Cluster"),
-    ("get", "/apps", "List Apps", None, "AppList"),
-    ("get", "/rollouts", "List rollouts, newest first", None, "RolloutList"),
+    (HttpMethod::Get, "/clusters/{name}", "One cluster", None, "ClusterItem"),
+    (HttpMethod::Delete, "/clusters/{name}", "Remove a cluster from the fleet", None, ""),
+    (HttpMethod::Put, "/clusters/{name}/labels", "Replace the labels", Some(""), "ClusterItem"),
+    (HttpMethod::Post, "/clusters/{name}/token", "Make a new join token", Some(""), "AddedCluster"),
+    (HttpMethod::Post, "/clusters/{name}/resume", "Lift a suspension", Some(""), "ClusterItem"),
+    (HttpMethod::Get, "/apps", "List Apps", None, "List_AppItem"),
+    (HttpMethod::Get, "/rollouts", "List rollouts by App, newest first", None, "List_RolloutItem"),
     (
-        "post",
+        HttpMethod::Post,
         "/rollouts/{app}/actions",
         "Pause, resume, abort, roll back",
         Some("RolloutAction"),
-        "Rollout",
+        "RolloutItem",
     ),
-    ("get", "/waves", "List waves", None, "WaveList"),
-    ("get", "/audit", "What people did", None, "AuditList"),
-    ("get", "/why/{kind}/{name}", "Why something is as it is", None, "Why"),
+    (HttpMethod::Get, "/waves", "List waves", None, "List_WaveItem"),
+    (HttpMethod::Get, "/audit", "What people did", None, ""),
+    (HttpMethod::Get, "/why/{kind}/{name}", "Why something is as it is", None, "WhyItem"),
 ];
 
-/// OpenAPI 3.1 of everything below `/api/v1`.
-pub(super) async fn openapi() -> Json<Value> {
-    let mut paths = serde_json::Map::new();
+/// OpenAPI of everything below `/api/v1`.
+pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+    Json(document())
+}
+
+fn document() -> utoipa::openapi::OpenApi {
+    let mut document = Schemas::openapi();
+    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
     for (method, path, summary, body, answer) in ROUTES {
-        let schema = |name: &str| json!({ "type": "object", "title": name });
-        let mut operation = json!({
-            "summary": summary,
-            "responses": {
-                "200": { "description": answer, "content": { "application/json": { "schema": schema(answer) } } },
-                "default": { "description": "Problem (RFC 9457)", "content": { "application/problem+json": { "schema": schema("Problem") } } },
-            },
-        });
-        let parameters: Vec<_> = path
-            .split('/')
-            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-            .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
-            .collect();
-        operation["parameters"] = json!(parameters);
-        if let Some(body) = body {
-            operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema(body) } } });
+        let mut operation = OperationBuilder::new()
+            .summary(Some(*summary))
+            .response(
+                "200",
+                ResponseBuilder::new()
+                    .description("done")
+                    .content("application/json", content(answer)),
+            )
+            .response(
+                "default",
+                ResponseBuilder::new()
+                    .description("what went wrong (RFC 9457)")
+                    .content("application/problem+json", content("Problem")),
+            );
+        for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
+            operation = operation.parameter(parameter.required(Required::True));
         }
-        let entry = paths.entry(format!("/api/v1{path}")).or_insert_with(|| json!({}));
-        entry[*method] = operation;
+        if let Some(body) = body {
+            let body = RequestBodyBuilder::new().content("application/json", content(body));
+            operation = operation.request_body(Some(body.required(Some(Required::True)).build()));
+        }
+        let place = format!("/api/v1{path}");
+        document.paths.add_path_operation(place, vec![method.clone()], operation.build());
     }
-    Json(json!({
-        "openapi": "3.1.0",
-        "info": { "title": "Tidegate", "version": env!("CARGO_PKG_VERSION") },
-        "paths": paths,
-        "components": { "securitySchemes": { "admin": { "type": "http", "scheme": "bearer" } } },
-        "security": [{ "admin": [] }],
-    }))
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    document.components.get_or_insert_default().add_security_scheme("admin", bearer);
+    document.security = Some(vec![SecurityRequirement::new("admin", Vec::<String>::new())]);
+    document
+}
+
+fn content(schema: &str) -> Content {
+    if schema.is_empty() {
+        return Content::new(None::<utoipa::openapi::RefOr<utoipa::openapi::Schema>>);
+    }
+    Content::new(Some(Ref::from_schema_name(schema)))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_schema_that_a_route_names_is_there() {
+        let document = super::document();
+        let text = serde_json::to_value(&document).unwrap();
+        let schemas = text["components"]["schemas"].as_object().unwrap();
+        for (_, path, _, body, answer) in super::ROUTES {
+            for name in body.iter().chain([answer]).filter(|name| !name.is_empty()) {
+                assert!(
+                    schemas.contains_key(*name),
+                    "{path} names {name}; there are {:?}",
+                    schemas.keys()
+                );
+            }
+            assert!(text["paths"][format!("/api/v1{path}")].is_object(), "{path}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use table::Reason;
 
 /// Who can lift a reason.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Owner {
@@ -61,6 +62,21 @@ impl From<Reason> for String {
         reason.code().to_owned()
     }
 }
+
+/// On the wire a reason is its code.
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Reason {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        let code = utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::Type::String)
+            .description(Some("stable code of the registry, such as `WAV-507`"))
+            .enum_values(Some(Reason::ALL.iter().map(|reason| reason.code())));
+        code.into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Reason {}
 
 #[cfg(test)]
 mod tests {

@@ -385,7 +385,7 @@ reasons! {
         "Restore the newest backup of the hub; nothing is applied meanwhile.",
         "The hub sent another digest for an epoch that the agent already holds. The agent keeps what it has.";
     HubBehindAgents = "AGT-708", Failed, Platform, "Hub is older than its agents",
-        "Restore the newest backup of the hub.",
+        "If the hub was restored, restore its newest backup; otherwise delete the cluster, add it again and restart its agent.",
         "An agent holds a newer epoch than the hub has ever granted: the hub was probably restored from an old backup.";
     StaleHub = "AGT-709", Failed, Platform, "An older hub spoke",
         "Stop the older hub.",
