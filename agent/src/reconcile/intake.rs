@@ -13,6 +13,7 @@ use proto::convert::GrantOptions;
 use proto::limits::PULL_OBJECTS_MAX;
 use proto::v1::TraceContext;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::Shared;
 use crate::clock;
@@ -102,7 +103,8 @@ impl Intake {
         let start_within = options.start_within;
         let mut partial = std::mem::take(&mut self.partial);
         let fetched = {
-            let fetch = fetch(&self.shared, &self.app, grant.digest, trace.clone(), &mut partial);
+            let fetch = fetch(&self.shared, &self.app, grant.digest, trace.clone(), &mut partial)
+                .instrument(span);
             tokio::select! {
                 pack = fetch => Ok(pack),
                 () = late(start_within) => Err(None),

@@ -78,11 +78,16 @@ async fn a_refused_object_does_not_stop_the_others_and_nothing_is_pruned() {
     let _agent = world.agent().await;
     world.hub.grant("web", 1, &[namespace(), config_map("web", "one"), config_map("old", "one")]);
     world.hub.healthy("web", 1).await;
-    let denied = "admission webhook \"policy.example.com\" denied the request: no";
-    world.cluster.faults().reject(Reject::new("apply", "secrets", 403, denied));
+    let denied =
+        "admission webhook \"policy.example.com\" denied the request: hunter2hunter2 is weak";
+    for kind in ["secrets", "serviceaccounts"] {
+        world.cluster.faults().reject(Reject::new("apply", kind, 403, denied));
+    }
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": "s", "namespace": "shop"}});
     let secret = json!({"apiVersion": "v1", "kind": "Secret",
         "metadata": {"name": "s", "namespace": "shop"}, "stringData": {"password": "hunter2hunter2"}});
-    world.hub.grant("web", 2, &[namespace(), config_map("web", "two"), secret]);
+    world.hub.grant("web", 2, &[namespace(), config_map("web", "two"), secret, account]);
     let report = world
         .hub
         .reported("web", 2, |p| matches!(p, Phase::Failed { .. } | Phase::Degraded { .. }));
