@@ -29,6 +29,8 @@ use crate::stage::{Error, Stage};
 
 /// Agents that join at the same time: more only wait for a core.
 const JOINING_MAX: usize = 8;
+/// Sessions that are opened at the same time: half of the handshakes that the hub takes from one address.
+const OPENING_MAX: usize = 64;
 /// Events that wait: a few for each of a thousand agents.
 const EVENTS_MAX: usize = 8192;
 /// Longest silence while something is expected.
@@ -65,11 +67,13 @@ impl Fleet {
         let first = self.agents.len();
         let joins = stream::iter(first..count).map(|n| self.join(desk, n));
         let identities: Vec<_> = joins.buffer_unordered(JOINING_MAX).try_collect().await?;
-        for (n, identity) in identities {
-            self.agents.spawn(light::run(n, identity, self.events.0.clone()));
-        }
-        for _ in first..count {
-            self.next(|event| matches!(event, Event::Open).then_some(())).await?;
+        for some in identities.chunks(OPENING_MAX) {
+            for (n, identity) in some {
+                self.agents.spawn(light::run(*n, identity.clone(), self.events.0.clone()));
+            }
+            for _ in some {
+                self.next(|event| matches!(event, Event::Open).then_some(())).await?;
+            }
         }
         Ok(())
     }
