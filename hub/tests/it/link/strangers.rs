@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use hub::grpc::Limits;
+use hub::grpc::{EnrolRate, Limits};
 use model::{Directive, Epoch};
 use proto::v1;
 use proto::v1::agent_client::AgentClient;
@@ -95,7 +95,10 @@ async fn a_handshake_that_does_not_go_on_is_cut_and_blocks_nobody() {
 
 #[tokio::test]
 async fn a_connection_without_a_certificate_does_not_stay() {
-    let limits = Limits { anonymous_life: Duration::from_millis(200), ..Limits::default() };
+    // No limit on challenges, so that only the end of the connection ends them.
+    let enrol = EnrolRate { burst: u32::MAX, per_minute: 1 };
+    let anonymous_life = Duration::from_millis(200);
+    let limits = Limits { anonymous_life, enrol, ..Limits::default() };
     let rig = Rig::with(limits).await;
     let identity = rig.joined("eu-1").await;
     let mut talk = identity.synced().await;
