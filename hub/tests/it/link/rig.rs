@@ -76,6 +76,7 @@ pub(super) struct Rig {
     pub(super) addr: SocketAddr,
     pub(super) shutdown: CancellationToken,
     pub(super) running: Running,
+    served: Mutex<BTreeMap<AppName, BTreeMap<ClusterUid, Served>>>,
 }
 
 impl Rig {
@@ -108,7 +109,19 @@ impl Rig {
         let config = AgentsConfig { listen: ([127, 0, 0, 1], 0).into(), limits };
         let running = hub::grpc::serve(config, parts, shutdown.clone()).await.unwrap();
         let addr = running.addr;
-        Rig { registry, fleet, desk, shelves, authority, clock, store, addr, shutdown, running }
+        Rig {
+            registry,
+            fleet,
+            desk,
+            shelves,
+            authority,
+            clock,
+            store,
+            addr,
+            shutdown,
+            running,
+            served: Mutex::default(),
+        }
     }
 
     /// A registered cluster and its token.
@@ -142,7 +155,10 @@ impl Rig {
             drift: "correct".to_owned(),
             trace: None,
         };
-        for changed in self.desk.publish(&app, BTreeMap::from([(uid.clone(), served)])) {
+        let mut all = self.served.lock().unwrap();
+        let row = all.entry(app.clone()).or_default();
+        row.insert(uid.clone(), served);
+        for changed in self.desk.publish(&app, row.clone()) {
             self.fleet.wake(&changed);
         }
     }
@@ -469,7 +485,7 @@ async fn dial(
     config.alpn_protocols = vec![b"h2".to_vec()];
     let tcp = TcpStream::connect(addr).await?;
     let name = ServerName::try_from(format!("hub.{fleet_id}.internal")).unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+    soon("a handshake", TlsConnector::from(Arc::new(config)).connect(name, tcp)).await
 }
 
 async fn channel(tls: TlsStream<TcpStream>) -> io::Result<Channel> {

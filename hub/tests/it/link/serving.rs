@@ -262,6 +262,7 @@ async fn a_cluster_gets_only_what_it_is_granted_itself() {
     rig.serve(&theirs.uid, "web", grant(1, &other));
     let secret = Digest::of(b"secret");
     let absent = Manifest::new(Vec::new());
+    assert_eq!(pull(&mine, "web", &own, &[Digest::of(b"own")]).await.unwrap()[0].1, b"own");
     // Another cluster's manifest, its object by way of the own one, the own one under another App.
     for (name, manifest, objects) in [
         ("web", &other, vec![]),
