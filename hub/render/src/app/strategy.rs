@@ -47,9 +47,8 @@ pub(super) fn read(spec: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Strateg
     strategy.assign = assign(&rollout, faults).unwrap_or_default();
     let defaults = block(&rollout, "defaults", WaveSettings::default(), faults);
     // A rollback has limits of its own; what healthy means, and how long it may take, is the App's.
-    let WaveSettings { max_in_flight, max_failures, .. } = WaveSettings::rollback();
-    let soak = WaveSettings::rollback().soak;
-    let base = WaveSettings { max_in_flight, max_failures, soak, ..defaults };
+    let WaveSettings { min_healthy, progress_deadline, offline, .. } = defaults;
+    let base = WaveSettings { min_healthy, progress_deadline, offline, ..WaveSettings::rollback() };
     strategy.rollback = block(&rollout, "rollback", base, faults);
     if let Some(node) = rollout.get("waves") {
         strategy.waves = waves(&rollout.name("waves"), node, defaults, faults);

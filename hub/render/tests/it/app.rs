@@ -83,7 +83,15 @@ spec:
     assert_eq!(s.on_failure, OnFailure::Rollback);
     assert_eq!((s.start, s.probe), (StartMode::Manual, 2));
     assert_eq!((s.assign.order, s.assign.seed.as_str()), (Order::Label("rank".to_owned()), "x"));
-    let rollback = WaveSettings { max_in_flight: Amount::Percent(50), ..WaveSettings::rollback() };
+    // What healthy means, and how long it may take, a rollback takes from the defaults.
+    let rollback = WaveSettings {
+        max_in_flight: Amount::Percent(50),
+        min_healthy: Duration::from_secs(30),
+        progress_deadline: Duration::from_mins(90),
+        offline: s.rollback.offline,
+        ..WaveSettings::rollback()
+    };
+    assert_eq!(s.rollback.offline.stale_after, Duration::from_secs(45));
     assert_eq!(s.rollback, rollback);
     let [canary, early, prod] = s.waves.as_slice() else { panic!("three waves") };
     let c = canary.settings;
