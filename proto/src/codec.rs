@@ -11,7 +11,7 @@ const BUFFER_BYTES: usize = 1024;
 /// Bytes gathered before they are handed to the transport.
 const YIELD_BYTES: usize = 32 * 1024;
 
-/// Protobuf with [`BUFFER_BYTES`] buffers.
+/// Protobuf with `BUFFER_BYTES` buffers.
 #[derive(Debug)]
 pub struct SmallCodec<T, U>(PhantomData<(T, U)>);
 

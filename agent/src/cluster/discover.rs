@@ -24,7 +24,7 @@ impl Cluster {
         self.discovery.changed.subscribe()
     }
 
-    /// Asks again. Callers that come within [`REFRESH_MIN`] of a refresh share it.
+    /// Asks again. Callers that come within `REFRESH_MIN` of a refresh share it.
     pub async fn refresh_kinds(&self) -> Result<Arc<Kinds>, Error> {
         let mut turn = self.discovery.refreshing.lock().await;
         if let Some(last) = turn.0 {

@@ -49,7 +49,7 @@ pub struct App {
     pub last_id: u64,
     /// The one that is not finished.
     pub active: Option<Rollout>,
-    /// Finished ones, newest first, at most [`PAST_MAX`]; all but the first without their members.
+    /// Finished ones, newest first, at most `PAST_MAX`; all but the first without their members.
     pub past: Vec<Rollout>,
     #[cfg(feature = "mutations")]
     #[serde(skip)]
