@@ -29,10 +29,18 @@ impl Fault {
         Fault { reason: Reason::Internal, message, damaged: true }
     }
 
+    /// What gix said about the mirror in `dir`.
+    pub(super) fn of_mirror(dir: &Path, error: &gix::Error) -> Fault {
+        let disk = error.iter_errors().find_map(|cause| cause.downcast_ref::<io::Error>());
+        match disk {
+            Some(disk) if is_full(disk.kind()) => Fault::disk(dir, disk),
+            Some(_) | None => Fault::damaged(dir, error),
+        }
+    }
+
     /// The disk under the mirror failed.
     pub(super) fn disk(dir: &Path, error: &io::Error) -> Fault {
-        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
-        let reason = if full.contains(&error.kind()) { Reason::DiskFull } else { Reason::Internal };
+        let reason = if is_full(error.kind()) { Reason::DiskFull } else { Reason::Internal };
         Fault::new(reason, format!("mirror `{}`: {error}", dir.display()))
     }
 
@@ -44,6 +52,10 @@ impl Fault {
         let deepest = causes.last().map(|cause| quote(&cause.text)).unwrap_or_default();
         Fault::new(reason, format!("`{url}`: {words}: {deepest}"))
     }
+}
+
+fn is_full(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// What is looked at of one error in a chain.
@@ -73,7 +85,7 @@ fn judge(causes: &[Cause], class: &[gix::error::Class]) -> (Reason, &'static str
     let is = |kind: io::ErrorKind| causes.iter().any(|cause| cause.io == Some(kind));
     let exhausted = class.iter().any(|class| matches!(class, Class::ResourceExhaustion(_)));
     let status = causes.iter().find_map(|cause| cause.status);
-    if is(io::ErrorKind::StorageFull) || is(io::ErrorKind::QuotaExceeded) {
+    if causes.iter().any(|cause| cause.io.is_some_and(is_full)) {
         (Reason::DiskFull, "the disk of the hub is full")
     } else if exhausted {
         (Reason::GitTooLarge, "an object is over the limit")
@@ -91,7 +103,7 @@ fn judge(causes: &[Cause], class: &[gix::error::Class]) -> (Reason, &'static str
         (Reason::GitNotARepository, "this is not how a Git server answers")
     } else if status.is_some() {
         (Reason::GitUnreachable, "the server answers with an error")
-    } else if says("the pack sent by the remote") {
+    } else if is(io::ErrorKind::UnexpectedEof) || says("the pack sent by the remote") {
         (Reason::GitUnreachable, "the transfer broke off")
     } else {
         (Reason::GitUnreachable, "the server cannot be reached")

@@ -233,11 +233,11 @@ impl Mirror {
     }
 
     fn snapshot(&self, repo: &Repository, id: ObjectId) -> Result<Snapshot, Fault> {
-        let damaged = |why: String| Fault::damaged(&self.dir, why);
-        let commit = peel(repo, id).map_err(|error| damaged(error.to_string()))?;
-        let tree = commit.tree_id().map_err(|error| damaged(error.to_string()))?.detach();
+        let damaged = |error: gix::Error| Fault::of_mirror(&self.dir, &error);
+        let commit = peel(repo, id).map_err(damaged)?;
+        let tree = commit.tree_id().map_err(damaged)?.detach();
         // A commit whose folder is missing is worth nothing, and better known now.
-        repo.find_tree(tree).map_err(|error| damaged(error.to_string()))?;
+        repo.find_tree(tree).map_err(damaged)?;
         let author = commit.author().ok().map(|a| format!("{} <{}>", text(a.name), text(a.email)));
         let message = commit.message().map(|m| text(m.summary().as_ref())).unwrap_or_default();
         let seconds = commit.time().ok().map(|time| time.seconds);
@@ -253,7 +253,7 @@ impl Mirror {
     }
 
     fn open(&self, dir: &Path) -> Result<Repository, Fault> {
-        connect::open(dir).map_err(|error| Fault::damaged(&self.dir, error.to_string()))
+        connect::open(dir).map_err(|error| Fault::of_mirror(&self.dir, &error))
     }
 
     fn is_ours(&self) -> bool {

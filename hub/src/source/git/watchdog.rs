@@ -19,7 +19,7 @@ use model::Reason;
 use super::{Fault, SourceLimits};
 
 /// Pause between two looks at a running fetch.
-const TICK: Duration = Duration::from_millis(200);
+const TICK: Duration = Duration::from_millis(50);
 
 /// Watches one fetch.
 pub(super) struct Guard<'a> {

@@ -17,7 +17,7 @@ use model::{Commit, Reason, SourceName};
 use repository::Repository;
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 fn name() -> SourceName {
     SourceName::parse("fleet").unwrap()
