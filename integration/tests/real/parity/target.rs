@@ -16,7 +16,7 @@ use super::answer::{Answer, Names};
 use crate::clusters::{forgetful, whole};
 
 /// Everything a story waits for comes within seconds; the rest is a machine under load.
-const DEADLINE: Duration = Duration::from_mins(1);
+const DEADLINE: Duration = Duration::from_mins(3);
 
 const JSON: &str = "application/json";
 const APPLY: &str = "application/apply-patch+yaml";
