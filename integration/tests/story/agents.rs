@@ -12,15 +12,13 @@ async fn an_api_server_that_is_away_is_named_and_the_others_go_on() {
     let repository = world.stage.repository();
     repository.write("apps/web/manifests/web.yaml", &config_map("web", "2")).unwrap();
     let commit = repository.commit("while east is away").unwrap();
-    let (stage, west) = (&world.stage, &world.clusters[1]);
+    let stage = &world.stage;
     let look = || async {
         let text = stage.ok(&["why", "app/web", "--cluster", "east"]).await?;
         let named = text.contains("APL-324");
         Ok(if named { Ok(()) } else { Err(text) })
     };
     stage.wait("`why` to name the API server", SOON, look).await.unwrap();
-    // The probe may have fallen on either of the two; when it fell on east, west rightly waits.
-    let _seen = west.get("", "ConfigMap", Some("default"), "web");
     world.clusters[0].faults().heal();
     stage.wait_for_rollout("web", &commit, "Completed", SOON).await.unwrap();
     assert_eq!(world.values("web"), vec![Some("2".to_owned()); 2]);
@@ -102,7 +100,7 @@ async fn a_token_shown_twice_suspends_the_cluster_until_a_person_resumes_it() {
     stage.wait("east to be suspended", SOON, suspended).await.unwrap();
     let repository = stage.repository();
     repository.write("apps/web/manifests/web.yaml", &config_map("web", "2")).unwrap();
-    let commit = repository.commit("while east is suspended").unwrap();
+    repository.commit("while east is suspended").unwrap();
     let west_only = || async {
         let values = world.values("web");
         Ok(if values[1].as_deref() == Some("2") { Ok(values) } else { Err(format!("{values:?}")) })
@@ -117,7 +115,6 @@ async fn a_token_shown_twice_suspends_the_cluster_until_a_person_resumes_it() {
         Ok(if done { Ok(()) } else { Err(format!("{values:?}\n{why}")) })
     };
     stage.wait("east to catch up", 2 * SOON, both).await.unwrap();
-    assert!(!commit.is_empty());
     world.server.stop().await;
 }
 
