@@ -9,6 +9,9 @@
 
 #![warn(missing_docs)]
 
+#[cfg(feature = "sim")]
+pub mod sim;
+
 pub mod view;
 
 mod explain;

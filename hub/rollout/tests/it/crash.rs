@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use model::{Selector, WaveName};
-use rollout::{Amount, Event, Expect, Members, Strategy, WaveSettings, WaveSpec};
-
-use crate::{
-    transcript,
-    world::{Commitment, World, commit_id},
+use model::{ClusterName, Selector, WaveName};
+use rollout::{
+    Amount, Event, Members, Strategy, WaveSettings, WaveSpec,
+    sim::{Commitment, World, commit_id, lines},
 };
 
 /// The same fleet and release, with a crash after the append of that number.
@@ -15,7 +13,9 @@ fn story(crash_at: Option<usize>) -> World {
     let mut world = World::new(7);
     for n in 1..=8 {
         let ring = ["a", "b", "c", "d"][usize::try_from(n % 4).unwrap()];
-        world.join(n, &format!("k{n}"), &[("app", "yes"), ("ring", ring)]);
+        let labels = [("app", "yes"), ("ring", ring)];
+        let labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        world.join(n, ClusterName::parse(&format!("k{n}")).unwrap(), labels);
     }
     let wave = |name: &str| WaveSpec {
         name: WaveName::parse(name).unwrap(),
@@ -28,13 +28,14 @@ fn story(crash_at: Option<usize>) -> World {
             ..WaveSettings::default()
         },
     };
-    world.commit = Some(Commitment {
+    world.commit(Commitment {
+        author: "alice".to_owned(),
+        targets: World::targets(),
         commit: commit_id(1),
         subject: "r1".to_owned(),
         strategy: Strategy { waves: ["a", "b", "c", "d"].map(wave).into(), ..Strategy::default() },
         content: "r1".to_owned(),
         own: BTreeMap::new(),
-        expect: Expect::default(),
     });
     world.crash_at = crash_at;
     world.run(Duration::from_mins(30), Duration::from_secs(10));
@@ -45,7 +46,7 @@ fn story(crash_at: Option<usize>) -> World {
 /// be written down in either order.
 fn by_subject(world: &World) -> BTreeMap<String, Vec<String>> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for line in transcript::lines(world, 0) {
+    for line in lines(world, 0) {
         let subject = line.split(' ').next().unwrap().to_owned();
         all.entry(subject).or_default().push(line);
     }

@@ -6,8 +6,5 @@ mod bugs;
 mod crash;
 mod numbers;
 mod property;
-mod rng;
 mod scenario;
 mod scenarios;
-mod transcript;
-mod world;

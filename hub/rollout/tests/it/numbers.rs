@@ -8,7 +8,7 @@ use rollout::{
     Amount, App, ClusterObs, Expect, Members, OnUntarget, Plan, Strategy, Targets, Variants, plan,
 };
 
-use crate::world::uid;
+use rollout::sim::uid;
 
 #[test]
 fn shares_round_down_once_and_clamp_to_the_size() {

@@ -3,17 +3,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use model::{Selector, WaveName};
+use jiff::SignedDuration;
+use model::{ClusterName, Selector, WaveName};
 use rollout::{
-    Amount, App, Bug, Cause, Event, Expect, FailureWhy, Kind, MemberChange, Members, Offline,
-    OnFailure, OnNewRelease, Outcome, Retry, StartMode, Strategy, Verb, WaveChange, WaveSettings,
-    WaveSpec,
+    Amount, App, Bug, Cause, Event, FailureWhy, Kind, MemberChange, Members, Offline, OnFailure,
+    OnNewRelease, Outcome, Retry, StartMode, Strategy, Verb, WaveChange, WaveSettings, WaveSpec,
 };
 
-use crate::{
-    rng::Rng,
-    world::{Behaviour, Commitment, Faults, World, actor, commit_id, digest, uid},
-};
+use rollout::sim::{Behaviour, Commitment, Faults, Rng, World, actor, commit_id, digest, uid};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Stories told by `cargo test`; each has a few hundred events.
@@ -168,7 +165,7 @@ pub(crate) fn tell(seed: u64, bug: Option<Bug>) -> Result<Vec<Event>, String> {
 fn round_trip(world: &World) -> Result<(), String> {
     let text = serde_json::to_string(&world.log).unwrap();
     let log: Vec<Event> = serde_json::from_str(&text).unwrap();
-    let mut memory = world.app.clone();
+    let mut memory = world.app().clone();
     memory.seed(None);
     if App::fold(memory.name.clone(), &log) != memory {
         return Err("I13: the log read back folds to something else".to_owned());
@@ -224,13 +221,15 @@ impl Story {
         let canary = self.clusters == 1 || self.rng.chance(25);
         let ring = if canary { "canary" } else { "prod" };
         let name = format!("k{}", self.clusters);
-        self.world.join(self.clusters, &name, &[("app", "yes"), ("ring", ring)]);
+        let labels = [("app", "yes"), ("ring", ring)];
+        let labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        self.world.join(self.clusters, ClusterName::parse(&name).unwrap(), labels);
         let cluster = self.world.clusters.get_mut(&uid(self.clusters)).unwrap();
         cluster.link = !self.rng.chance(10);
     }
 
     fn commit(&mut self) {
-        let head = self.world.commit.clone();
+        let head = self.world.head.clone();
         // Sometimes HEAD moves and the content does not, or goes back to what it was.
         let content = match (self.rng.below(10), &head) {
             (0, Some(head)) => head.content.clone(),
@@ -248,13 +247,14 @@ impl Story {
         }
         let number = 1 + u64::try_from(self.world.log.len()).unwrap() * 100 + self.releases;
         self.misbehave(&content);
-        self.world.commit = Some(Commitment {
+        self.world.commit(Commitment {
+            author: "alice".to_owned(),
+            targets: World::targets(),
             commit: commit_id(number),
             subject: content.clone(),
             strategy: strategy(&mut self.rng),
             content,
             own,
-            expect: Expect::default(),
         });
     }
 
@@ -276,7 +276,7 @@ impl Story {
                 3 => Behaviour::CutsNetwork,
                 _ => Behaviour::Good(after(&mut self.rng)),
             };
-            self.world.behaviours.entry(digest(content)).or_default().insert(uid(n), behaviour);
+            self.world.contents.entry(digest(content)).or_default().on.insert(uid(n), behaviour);
         }
     }
 
@@ -291,19 +291,17 @@ impl Story {
             22..26 => cluster.agent.restart(time),
             26 => cluster.agent.wipe(time),
             27 => cluster.up = !cluster.up,
-            28..30 => {
-                cluster.labels.insert("ring".to_owned(), "canary".to_owned());
-            }
+            28..30 => self.world.relabel(&uid(n), "ring", "canary"),
             30 if self.clusters < 12 => self.join(),
-            31 if n > 1 && self.rng.chance(30) => cluster.deleted = true,
+            31 if n > 1 && self.rng.chance(30) => self.world.delete(&uid(n)),
             32..37 => self.commit(),
             37..45 => self.verb(),
             45 => {
-                self.world.wall_jump += SECOND * 600;
+                self.world.hub.wall_jump += SignedDuration::from_mins(10);
             }
-            46 => self.world.hub_up = false,
-            47..52 if !self.world.hub_up => {
-                self.world.hub_up = true;
+            46 => self.world.hub.up = false,
+            47..52 if !self.world.hub.up => {
+                self.world.hub.up = true;
                 self.world.crash();
             }
             _ => {}
@@ -311,7 +309,7 @@ impl Story {
     }
 
     fn verb(&mut self) {
-        if !self.world.hub_up {
+        if !self.world.hub.up {
             return;
         }
         let n = uid(1 + self.rng.below(self.clusters));
@@ -338,8 +336,8 @@ impl Story {
     fn peace(&mut self) -> Result<(), String> {
         let world = &mut self.world;
         world.faults = Faults::default();
-        if !world.hub_up {
-            world.hub_up = true;
+        if !world.hub.up {
+            world.hub.up = true;
             world.crash();
         }
         for cluster in world.clusters.values_mut() {
@@ -350,9 +348,9 @@ impl Story {
         for round in 0..3000 {
             // Somebody repairs the networks that bad releases cut.
             if round == 150 {
-                for all in world.behaviours.values_mut() {
+                for all in world.contents.values_mut() {
                     let cut = |b: &&mut Behaviour| **b == Behaviour::CutsNetwork;
-                    all.values_mut().filter(cut).for_each(|b| *b = Behaviour::Good(SECOND));
+                    all.on.values_mut().filter(cut).for_each(|b| *b = Behaviour::Good(SECOND));
                 }
             }
             for uid in world.clusters.keys().cloned().collect::<Vec<_>>() {
@@ -360,7 +358,7 @@ impl Story {
                 world.clusters.get_mut(&uid).unwrap().link = !cut;
             }
             world.step(SECOND * 20);
-            let Some(active) = &world.app.active else { break };
+            let Some(active) = &world.app().active else { break };
             let ann = actor("ann", "go on");
             let verb = match &active.state {
                 rollout::RolloutState::Planned => Verb::Start,
@@ -379,14 +377,14 @@ impl Story {
             }
         }
         world.run(SECOND * 300, SECOND * 20);
-        let stuck = world.app.active.as_ref().map(|r| format!("{} {:?}", r.id, r.state));
+        let stuck = world.app().active.as_ref().map(|r| format!("{} {:?}", r.id, r.state));
         if let Some(stuck) = stuck {
-            let why = rollout::explain(&world.app, world.now(), &world.obs());
+            let why = rollout::explain(world.app(), world.now(), world.obs());
             let why: Vec<_> = why.iter().map(|b| b.status.message().to_owned()).collect();
             return Err(format!("L1: rollout {stuck} never ends: {why:?}"));
         }
         for (uid, cluster) in world.clusters.iter().filter(|(_, c)| !c.deleted) {
-            let told = rollout::serve(&world.app, uid);
+            let told = rollout::serve(world.app(), uid);
             let converged = match told {
                 model::Directive::Grant(grant) => cluster.agent.epoch == grant.epoch,
                 model::Directive::Hold => true,

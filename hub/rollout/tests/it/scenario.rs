@@ -12,9 +12,11 @@ use rollout::{
     RolloutState, StartMode, Strategy, Verb, WaveSettings, WaveSpec, WaveState,
 };
 
-use crate::{
-    transcript,
-    world::{Behaviour, Commitment, World, actor, commit_id, digest},
+use jiff::SignedDuration;
+use model::{ClusterName, Labels};
+use rollout::{
+    Targets,
+    sim::{Behaviour, Commitment, World, actor, commit_id, digest, lines},
 };
 
 /// One file of `tests/scenarios` as a test.
@@ -117,12 +119,12 @@ impl Stage {
                 self.touch(verb, rest);
             }
             "crash" => self.world.crash(),
-            "down" => self.world.hub_up = false,
+            "down" => self.world.hub.up = false,
             "up" => {
-                self.world.hub_up = true;
+                self.world.hub.up = true;
                 self.world.crash();
             }
-            "jump" => self.world.wall_jump += time(rest[0]),
+            "jump" => self.world.hub.wall_jump += SignedDuration::try_from(time(rest[0])).unwrap(),
             "log" => return Ok(self.log()),
             "why" => return Ok(self.why(rest)),
             "waves" => return Ok(self.waves()),
@@ -138,7 +140,9 @@ impl Stage {
             let mut all = vec![("app", "yes")];
             all.extend(labels.iter().filter_map(|l| l.split_once('=')));
             let number = 1 + self.world.clusters.len() as u64;
-            self.world.join(number, name, &all);
+            let labels: Labels =
+                all.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+            self.world.join(number, ClusterName::parse(name).unwrap(), labels);
         }
     }
 
@@ -193,26 +197,28 @@ impl Stage {
             "regresses" => Behaviour::Regresses { healthy: 20 * SECOND, lasts: after },
             other => return Err(format!("no behaviour `{other}`")),
         };
-        let mut named: Vec<_> = words.iter().skip(on + 1).map(|n| self.world.find(n)).collect();
+        let mut named: Vec<_> =
+            words.iter().skip(on + 1).map(|n| self.world.find(n).unwrap()).collect();
         if named.is_empty() {
             named = self.world.clusters.keys().cloned().collect();
         }
-        let all = self.world.behaviours.entry(digest(words[0])).or_default();
-        all.extend(named.into_iter().map(|uid| (uid, behaviour)));
+        let all = self.world.contents.entry(digest(words[0])).or_default();
+        all.on.extend(named.into_iter().map(|uid| (uid, behaviour)));
         Ok(())
     }
 
     fn commit(&mut self, words: &[&str]) {
         self.commits += 1;
         let own = words[1..].iter().filter_map(|w| w.split_once('='));
-        let own = own.map(|(name, content)| (self.world.find(name), content.to_owned()));
-        self.world.commit = Some(Commitment {
+        let own = own.map(|(name, content)| (self.world.find(name).unwrap(), content.to_owned()));
+        self.world.commit(Commitment {
+            author: "alice".to_owned(),
+            targets: Targets { expect: self.expect, ..World::targets() },
             commit: commit_id(self.commits),
             subject: words[0].to_owned(),
             strategy: self.strategy.clone(),
             content: words[0].to_owned(),
             own: own.collect::<BTreeMap<_, _>>(),
-            expect: self.expect,
         });
         self.world.wake();
     }
@@ -226,7 +232,7 @@ impl Stage {
         let (labels, names): (Vec<&str>, Vec<&str>) = words.iter().partition(|w| w.contains('='));
         let now = self.world.time;
         for name in names {
-            let uid = self.world.find(name);
+            let uid = self.world.find(name).unwrap();
             match verb {
                 "hold" => drop(self.world.held.insert(uid.clone())),
                 "release" => drop(self.world.held.remove(&uid)),
@@ -238,10 +244,11 @@ impl Stage {
                 "heal" => cluster.link = true,
                 "restart" => cluster.agent.restart(now),
                 "wipe" => cluster.agent.wipe(now),
-                "delete" => cluster.deleted = true,
+                "delete" => self.world.delete(&uid),
                 "relabel" => {
-                    let labels = labels.iter().filter_map(|l| l.split_once('='));
-                    cluster.labels.extend(labels.map(|(k, v)| (k.to_owned(), v.to_owned())));
+                    for (key, value) in labels.iter().filter_map(|l| l.split_once('=')) {
+                        self.world.relabel(&uid, key, value);
+                    }
                 }
                 _ => {}
             }
@@ -249,7 +256,7 @@ impl Stage {
     }
 
     fn person(&mut self, verb: &str, words: &[&str]) -> Lines {
-        let named = words.first().filter(|w| **w != "accept").map(|n| self.world.find(n));
+        let named = words.first().filter(|w| **w != "accept").map(|n| self.world.find(n).unwrap());
         let verb = match verb {
             "start" => Verb::Start,
             "pause" => Verb::Pause,
@@ -270,7 +277,7 @@ impl Stage {
     }
 
     fn log(&mut self) -> Vec<String> {
-        let lines = transcript::lines(&self.world, self.logged);
+        let lines = lines(&self.world, self.logged);
         self.logged = self.world.log.len();
         lines
     }
@@ -282,15 +289,15 @@ impl Stage {
             format!("{code} {}", status.message())
         };
         if let Some(name) = words.first() {
-            let uid = world.find(name);
-            return vec![say(&rollout::explain_cluster(&world.app, &uid, world.now(), &obs))];
+            let uid = world.find(name).unwrap();
+            return vec![say(&rollout::explain_cluster(world.app(), &uid, world.now(), obs))];
         }
-        let blockers = rollout::explain(&world.app, world.now(), &obs);
+        let blockers = rollout::explain(world.app(), world.now(), obs);
         blockers.iter().map(|b| say(&b.status)).collect()
     }
 
     fn waves(&self) -> Vec<String> {
-        let view = rollout::view::app(&self.world.app, self.world.now(), &self.world.obs());
+        let view = rollout::view::app(self.world.app(), self.world.now(), self.world.obs());
         let newest = view.rollouts.first();
         let waves = newest.into_iter().flat_map(|r| &r.waves);
         waves
@@ -305,7 +312,7 @@ impl Stage {
     }
 
     fn check(&self, words: &[&str]) -> Result<(), String> {
-        let app = &self.world.app;
+        let app = self.world.app();
         let (wanted, found) = match words {
             ["wave", name, wanted] => {
                 let rollout = app.active.as_ref().or(app.past.first()).ok_or("no rollout")?;
@@ -318,7 +325,7 @@ impl Stage {
                 (*wanted, rollout_word(&rollout.state).to_owned())
             }
             ["runs", name, content] => {
-                let held = self.world.clusters[&self.world.find(name)].agent.digest;
+                let held = self.world.clusters[&self.world.find(name).unwrap()].agent.digest;
                 let short = |d: Option<Digest>| d.map_or("nothing".to_owned(), |d| d.short());
                 let wanted = (*content != "nothing").then(|| digest(content));
                 return if held == wanted {
@@ -329,7 +336,8 @@ impl Stage {
             }
             [name, wanted] => {
                 let rollout = app.active.as_ref().or(app.past.first()).ok_or("no rollout")?;
-                let member = rollout.members.get(&self.world.find(name)).ok_or("no member")?;
+                let member =
+                    rollout.members.get(&self.world.find(name).unwrap()).ok_or("no member")?;
                 (*wanted, member_word(&member.state).to_owned())
             }
             _ => return Err("expect what?".to_owned()),

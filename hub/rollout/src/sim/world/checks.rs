@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
+use crate::{Event, MemberChange, MemberState, RolloutState, WaveChange};
 use model::{ClusterUid, Epoch, Reason};
-use rollout::{Event, MemberChange, Obs, RolloutState, WaveChange};
 
 use super::World;
 
@@ -23,12 +23,9 @@ impl World {
             return;
         }
         let held = (agent.epoch, agent.digest);
-        let granted = self.log.iter().any(|event| match event {
-            Event::Granted { cluster, grant, .. } | Event::Restored { cluster, grant, .. } => {
-                cluster == uid && (grant.epoch, Some(grant.digest)) == held
-            }
-            _ => false,
-        });
+        let granted = agent
+            .digest
+            .is_some_and(|digest| self.granted.contains(&(uid.clone(), agent.epoch, digest)));
         if !granted || agent.epoch < before {
             self.violations
                 .push(format!("I4: {uid} holds {held:?}, which was never granted to it"));
@@ -37,7 +34,7 @@ impl World {
 
     /// I7 and I16 by what agents really measured.
     pub(super) fn check_truth(&mut self, event: &Event) {
-        let Some(rollout) = &self.app.active else { return };
+        let Some(rollout) = &self.hub.app.active else { return };
         let best = |uid: &ClusterUid, epoch: Option<Epoch>| {
             let agent = &self.clusters[uid].agent;
             epoch.and_then(|e| agent.best.get(&e).copied()).unwrap_or_default()
@@ -54,9 +51,8 @@ impl World {
                 if !rollout.is_rollback() =>
             {
                 let soak = rollout.waves[*wave].spec.settings.soak;
-                let updated = rollout
-                    .members_of(*wave)
-                    .filter(|(_, m)| m.state == rollout::MemberState::Updated);
+                let updated =
+                    rollout.members_of(*wave).filter(|(_, m)| m.state == MemberState::Updated);
                 for (uid, member) in updated {
                     if best(uid, member.granted) < soak {
                         self.violations.push(format!("I16: {uid} never soaked"));
@@ -69,12 +65,13 @@ impl World {
 
     /// I22, and that no timer is forgotten: with nothing to decide, something is named, and nothing comes up
     /// before the wake-up that was asked for.
-    pub(super) fn check_quiet(&mut self, obs: &Obs) {
+    pub(super) fn check_quiet(&mut self) {
         let now = self.now();
-        let view = rollout::view::app(&self.app, now, obs);
+        let (app, obs) = (&self.hub.app, &self.hub.obs);
+        let view = crate::view::app(app, now, obs);
         let mut found = Vec::new();
-        let blockers = rollout::explain(&self.app, now, obs);
-        if let Some(active) = &self.app.active {
+        let blockers = crate::explain(app, now, obs);
+        if let Some(active) = &app.active {
             let vague = |r: Option<Reason>| matches!(r, None | Some(Reason::RolloutProgressing));
             if blockers.iter().all(|b| vague(b.status.reason())) {
                 found.push(format!("I22: nothing explains why {} stands still", active.id));
@@ -91,14 +88,14 @@ impl World {
             }
         }
         for uid in self.clusters.keys() {
-            let _status = rollout::explain_cluster(&self.app, uid, now, obs);
+            let _status = crate::explain_cluster(app, uid, now, obs);
         }
-        let wake = rollout::next_wakeup(&self.app, now, obs).unwrap_or(LONG);
+        let wake = crate::next_wakeup(app, now, obs).unwrap_or(LONG);
         let sooner = wake.saturating_sub(Duration::from_millis(1)).min(LONG);
         let mut later = now;
         later.wall += sooner;
         later.mono += sooner;
-        if let Some(event) = rollout::decide(&self.app, later, obs) {
+        if let Some(event) = crate::decide(app, later, obs) {
             found.push(format!("wake-up in {wake:?} is too late for {event:?}"));
         }
         self.violations.extend(found);

@@ -1,17 +1,20 @@
 //! A log as a person reads it.
 
+use crate::{
+    Cause, Event, FailureWhy, Kind, MemberChange, Outcome, Rollout, Start, Verdict, WaveChange,
+};
 use model::ClusterUid;
-use rollout::{Cause, Event, FailureWhy, Kind, MemberChange, Outcome, Start, Verdict, WaveChange};
 
-use crate::world::World;
+use super::world::World;
 
 /// The events from number `from` on, one line each.
-pub(crate) fn lines(world: &World, from: usize) -> Vec<String> {
-    world.log[from..].iter().map(|event| line(world, event)).collect()
+pub fn lines(world: &World, from: usize) -> Vec<String> {
+    world.log.iter().skip(from).map(|event| line(world, event)).collect()
 }
 
-fn line(world: &World, event: &Event) -> String {
-    let name = |uid: &ClusterUid| world.clusters[uid].name.to_string();
+/// One event in words.
+pub fn line(world: &World, event: &Event) -> String {
+    let name = |uid: &ClusterUid| named(world, uid);
     match event {
         Event::HeadMoved { head, skipped } => {
             let verdict = match &head.verdict {
@@ -42,7 +45,7 @@ fn line(world: &World, event: &Event) -> String {
         Event::Departed { cluster, .. } => format!("{} departed", name(cluster)),
         Event::Member { cluster, change, .. } => format!("{} {}", name(cluster), member(change)),
         Event::Wave { rollout, wave, change, .. } => {
-            let names = world.app.rollout(*rollout).map(|r| r.waves[*wave].spec.name.to_string());
+            let names = world.app().rollout(*rollout).map(|r| wave_name(r, *wave));
             format!("{} {}", names.unwrap_or_default(), wave_change(*change))
         }
         Event::Paused { rollout, by, .. } => format!("{rollout} paused by {}", by.name),
@@ -63,10 +66,17 @@ fn line(world: &World, event: &Event) -> String {
     }
 }
 
+fn named(world: &World, uid: &ClusterUid) -> String {
+    world.clusters.get(uid).map_or_else(|| uid.to_string(), |c| c.name.to_string())
+}
+
+fn wave_name(rollout: &Rollout, wave: usize) -> String {
+    rollout.waves.get(wave).map_or_else(String::new, |w| w.spec.name.to_string())
+}
+
 fn started(world: &World, start: &Start) -> String {
     let waves = start.plan.waves.iter().map(|wave| {
-        let members: Vec<_> =
-            wave.members.iter().map(|uid| world.clusters[uid].name.to_string()).collect();
+        let members: Vec<_> = wave.members.iter().map(|uid| named(world, uid)).collect();
         format!("{}[{}]", wave.spec.name, members.join(" "))
     });
     let what = match start.kind {

@@ -6,7 +6,7 @@ use model::{Digest, Directive, Epoch, LeaseEpoch, Phase, Reason, Report};
 
 /// What content does to a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Behaviour {
+pub enum Behaviour {
     /// Healthy after a while.
     Good(Duration),
     /// Never healthy.
@@ -14,31 +14,69 @@ pub(crate) enum Behaviour {
     /// A terminal error after a while.
     Terminal(Duration),
     /// Healthy, then not.
-    Regresses { healthy: Duration, lasts: Duration },
+    Regresses {
+        /// Healthy after this.
+        healthy: Duration,
+        /// And for so long.
+        lasts: Duration,
+    },
     /// Cuts the agent off from the hub.
     CutsNetwork,
+    /// Unhealthy whatever runs there: the cluster itself is broken.
+    Broken,
+}
+
+impl Behaviour {
+    /// The same on a cluster that takes `factor` times as long.
+    #[must_use]
+    pub fn slowed(self, factor: u32) -> Behaviour {
+        match self {
+            Behaviour::Good(after) => Behaviour::Good(after * factor),
+            Behaviour::Terminal(after) => Behaviour::Terminal(after * factor),
+            Behaviour::Regresses { healthy, lasts } => {
+                Behaviour::Regresses { healthy: healthy * factor, lasts }
+            }
+            Behaviour::Stuck | Behaviour::CutsNetwork | Behaviour::Broken => self,
+        }
+    }
+
+    #[expect(dead_code, reason = "for stories that run from change to change")]
+    /// Ages of a grant at which what is to be seen changes.
+    pub(super) fn turns(self) -> [Option<Duration>; 2] {
+        match self {
+            Behaviour::Good(after) | Behaviour::Terminal(after) => [Some(after), None],
+            Behaviour::Regresses { healthy, lasts } => [Some(healthy), Some(healthy + lasts)],
+            Behaviour::Stuck | Behaviour::CutsNetwork | Behaviour::Broken => [None, None],
+        }
+    }
 }
 
 /// One agent. What a restart loses is marked.
 #[derive(Debug, Clone)]
-pub(crate) struct Agent {
-    pub(crate) boot: u64,
-    pub(crate) seq: u64,
-    pub(crate) epoch: Epoch,
-    pub(crate) digest: Option<Digest>,
-    pub(crate) fence: Epoch,
+pub struct Agent {
+    /// Rises with each start of the agent.
+    pub boot: u64,
+    /// Number of the last report of this boot.
+    pub seq: u64,
+    /// Epoch of the grant that it holds.
+    pub epoch: Epoch,
+    /// Content of the grant that it holds.
+    pub digest: Option<Digest>,
+    /// It promised never to accept this epoch or an older one.
+    pub fence: Epoch,
     /// Highest hub term heard.
-    pub(crate) term: LeaseEpoch,
+    pub term: LeaseEpoch,
     /// When it accepted what it runs, in true time.
-    pub(crate) accepted: Duration,
+    pub accepted: Duration,
     /// Lost by a restart: since when it measures.
-    pub(crate) measures_since: Duration,
+    pub measures_since: Duration,
     /// The story's own record: longest proven health per epoch.
-    pub(crate) best: BTreeMap<Epoch, Duration>,
+    pub best: BTreeMap<Epoch, Duration>,
 }
 
 impl Agent {
-    pub(crate) fn new(now: Duration) -> Agent {
+    /// An agent that was just installed.
+    pub fn new(now: Duration) -> Agent {
         Agent {
             boot: 1,
             seq: 0,
@@ -52,21 +90,23 @@ impl Agent {
         }
     }
 
-    pub(crate) fn restart(&mut self, now: Duration) {
+    /// The process starts again: its monotonic clock does, too.
+    pub fn restart(&mut self, now: Duration) {
         self.boot += 1;
         self.seq = 0;
         self.measures_since = now;
     }
 
     /// A reinstalled agent: everything durable is gone, but the cluster runs on.
-    pub(crate) fn wipe(&mut self, now: Duration) {
+    pub fn wipe(&mut self, now: Duration) {
         self.restart(now);
         self.epoch = Epoch::NONE;
         self.digest = None;
         self.fence = Epoch::NONE;
     }
 
-    pub(crate) fn hear(&mut self, term: LeaseEpoch, directive: Directive, now: Duration) {
+    /// A directive arrives, from the hub process of that term.
+    pub fn hear(&mut self, term: LeaseEpoch, directive: Directive, now: Duration) {
         if term < self.term {
             return;
         }
@@ -118,10 +158,12 @@ impl Agent {
             Behaviour::Regresses { healthy, lasts } => {
                 (degraded(), zero, age.saturating_sub(healthy + lasts).min(measured))
             }
+            Behaviour::Broken => (degraded(), zero, measured),
         }
     }
 
-    pub(crate) fn report(&mut self, behaviour: Behaviour, now: Duration) -> Report {
+    /// What it says now.
+    pub fn report(&mut self, behaviour: Behaviour, now: Duration) -> Report {
         self.seq += 1;
         let idle = (Phase::Healthy, now.saturating_sub(self.measures_since), Duration::ZERO);
         let (phase, healthy_for, bad_for) = match self.digest {

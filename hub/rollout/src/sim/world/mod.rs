@@ -1,0 +1,527 @@
+//! The world: clusters with agents, a network that may lose, repeat and delay, one log, and the hub
+//! process that holds its lease. Deterministic by seed.
+//!
+//! The hub shell is the honest minimum: append, then apply, then serve. A crash loses everything but the
+//! log. After a fail-over the old process may live on, deaf or not, with the lease that it lost.
+
+mod hub;
+mod checks;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use model::{
+    AppName, ClusterName, ClusterUid, Commit, Digest, Directive, Epoch, Facts, Labels, LeaseEpoch,
+    Report, Selector,
+};
+
+#[cfg(feature = "mutations")]
+use crate::Bug;
+use crate::{
+    Actor, App, Candidate, Event, Expect, Now, Obs, OnUntarget, Refusal, Strategy, Targets, Verb,
+};
+
+pub use hub::Hub;
+
+use super::{
+    agent::{Agent, Behaviour},
+    rng::Rng,
+};
+
+/// Most events that one wake may decide: a loop of decisions is a bug, not patience.
+const BURST_MAX: usize = 2_000;
+
+/// True time zero unless a story says otherwise: a Tuesday evening.
+const BEGIN: Timestamp = Timestamp::constant(1_700_000_000, 0);
+
+/// One cluster of the world.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four things that are true or not, independently"
+)]
+pub struct Cluster {
+    /// Its name.
+    pub name: ClusterName,
+    /// Labels that the hub keeps of it.
+    pub labels: Labels,
+    /// What its agent says of it.
+    pub facts: Facts,
+    /// A person deleted it.
+    pub deleted: bool,
+    /// Its agent.
+    pub agent: Agent,
+    /// The hub can be reached.
+    pub link: bool,
+    /// The agent process runs.
+    pub up: bool,
+    /// How many times as long everything takes.
+    pub slow: u32,
+    /// Unhealthy, whatever it runs.
+    pub broken: bool,
+}
+
+/// What a content does, where.
+#[derive(Debug, Clone, Default)]
+pub struct Content {
+    /// Where nothing else is said.
+    pub everywhere: Option<Behaviour>,
+    /// On these clusters.
+    pub on: BTreeMap<ClusterUid, Behaviour>,
+}
+
+#[derive(Debug)]
+enum Body {
+    Say(LeaseEpoch, Directive),
+    Report(Box<Report>),
+}
+
+#[derive(Debug)]
+struct Message {
+    due: Duration,
+    cluster: ClusterUid,
+    body: Body,
+}
+
+/// How unreliable the world is, in percent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// Messages that never arrive.
+    pub loss: u64,
+    /// Messages that arrive twice.
+    pub duplicate: u64,
+    /// Longest delay; messages overtake each other.
+    pub delay_secs: u64,
+    /// Appends after which the hub dies.
+    pub crash: u64,
+}
+
+/// What is at HEAD.
+#[derive(Debug, Clone)]
+pub struct Commitment {
+    /// The commit.
+    pub commit: Commit,
+    /// First line of its message.
+    pub subject: String,
+    /// Who wrote it.
+    pub author: String,
+    /// Which clusters it is for.
+    pub targets: Targets,
+    /// How it goes out.
+    pub strategy: Strategy,
+    /// Content of every cluster without one of its own.
+    pub content: String,
+    /// Clusters that get other content than the rest.
+    pub own: BTreeMap<ClusterUid, String>,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub struct World {
+    /// Where chance comes from.
+    pub rng: Rng,
+    /// How unreliable it is.
+    pub faults: Faults,
+    /// What true time zero is on a wall clock.
+    pub begin: Timestamp,
+    /// True time.
+    pub time: Duration,
+    /// All clusters, ever.
+    pub clusters: BTreeMap<ClusterUid, Cluster>,
+    net: Vec<Message>,
+    /// The process with the lease.
+    pub hub: Hub,
+    /// The one before it that does not know that it lost the lease.
+    pub stale: Option<Hub>,
+    /// Appends that were refused because the lease was lost.
+    pub refused: usize,
+    /// What was appended.
+    pub log: Vec<Event>,
+    /// For each event of the log: when.
+    pub times: Vec<Duration>,
+    granted: BTreeSet<(ClusterUid, Epoch, Digest)>,
+    /// What is at HEAD; change it with [`World::commit`].
+    pub head: Option<Commitment>,
+    /// What each content does.
+    pub contents: BTreeMap<Digest, Content>,
+    /// A guard that is switched off.
+    #[cfg(feature = "mutations")]
+    pub bug: Option<Bug>,
+    /// Crash after the append with this number, once.
+    pub crash_at: Option<usize>,
+    /// Invariants that did not hold.
+    pub violations: Vec<String>,
+    /// Clusters to which messages are on their way but do not arrive yet.
+    pub held: BTreeSet<ClusterUid>,
+    /// Labels, clusters or HEAD changed since the candidate was made.
+    stale_candidate: bool,
+}
+
+/// The uid of cluster number `n`.
+pub fn uid(n: u64) -> ClusterUid {
+    let text = format!("00000000-0000-4000-8000-{:012x}", n & 0xffff_ffff_ffff);
+    ClusterUid::parse(&text).expect("a lower-case hyphenated UUID")
+}
+
+/// The digest of a content by its name.
+pub fn digest(content: &str) -> Digest {
+    Digest::of(content.as_bytes())
+}
+
+/// The id of commit number `n`.
+pub fn commit_id(n: u64) -> Commit {
+    let text = format!("{n:x}0").repeat(40);
+    Commit::parse(&text[..40]).expect("forty hexadecimal digits")
+}
+
+/// A person with a reason.
+pub fn actor(name: &str, reason: &str) -> Actor {
+    Actor { name: name.to_owned(), reason: reason.to_owned() }
+}
+
+impl World {
+    /// An empty world.
+    pub fn new(seed: u64) -> World {
+        World {
+            rng: Rng::new(seed),
+            faults: Faults::default(),
+            begin: BEGIN,
+            time: Duration::ZERO,
+            clusters: BTreeMap::new(),
+            net: Vec::new(),
+            hub: Hub::new(AppName::parse("web").expect("a literal that is a name")),
+            stale: None,
+            refused: 0,
+            log: Vec::new(),
+            times: Vec::new(),
+            granted: BTreeSet::new(),
+            head: None,
+            contents: BTreeMap::new(),
+            #[cfg(feature = "mutations")]
+            bug: None,
+            crash_at: None,
+            violations: Vec::new(),
+            held: BTreeSet::new(),
+            stale_candidate: false,
+        }
+    }
+
+    /// Clusters labelled `app=yes`, without brakes.
+    pub fn targets() -> Targets {
+        Targets {
+            select: Selector::parse("labels.app == 'yes'").expect("a literal that is a selector"),
+            exclude: None,
+            expect: Expect::default(),
+            on_untarget: OnUntarget::Retain,
+        }
+    }
+
+    /// What the hub with the lease remembers.
+    pub fn app(&self) -> &App {
+        &self.hub.app
+    }
+
+    /// What the hub with the lease observed.
+    pub fn obs(&self) -> &Obs {
+        &self.hub.obs
+    }
+
+    /// The time as the hub with the lease sees it.
+    pub fn now(&self) -> Now {
+        self.hub.now(self.begin, self.time)
+    }
+
+    /// A cluster joins.
+    pub fn join(&mut self, n: u64, name: ClusterName, labels: Labels) -> ClusterUid {
+        let cluster = Cluster {
+            name,
+            labels,
+            facts: Facts::Null,
+            deleted: false,
+            agent: Agent::new(self.time),
+            link: true,
+            up: true,
+            slow: 1,
+            broken: false,
+        };
+        self.clusters.insert(uid(n), cluster);
+        self.stale_candidate = true;
+        uid(n)
+    }
+
+    /// The newest cluster of that name.
+    pub fn find(&self, name: &str) -> Option<ClusterUid> {
+        let found = self.clusters.iter().rev().find(|(_, c)| c.name.as_str() == name);
+        found.map(|(uid, _)| uid.clone())
+    }
+
+    /// Labels of a cluster are changed.
+    pub fn relabel(&mut self, uid: &ClusterUid, key: &str, value: &str) {
+        if let Some(cluster) = self.clusters.get_mut(uid) {
+            cluster.labels.insert(key.to_owned(), value.to_owned());
+            self.stale_candidate = true;
+        }
+    }
+
+    /// A cluster is deleted by a person.
+    pub fn delete(&mut self, uid: &ClusterUid) {
+        if let Some(cluster) = self.clusters.get_mut(uid) {
+            cluster.deleted = true;
+            self.stale_candidate = true;
+        }
+    }
+
+    /// HEAD moves.
+    pub fn commit(&mut self, head: Commitment) {
+        self.head = Some(head);
+        self.stale_candidate = true;
+    }
+
+    fn candidate(&self) -> Option<Candidate> {
+        let head = self.head.as_ref()?;
+        let selects = |c: &Cluster| head.targets.selects(&c.labels, &c.facts).unwrap_or(false);
+        let selected = self.clusters.iter().filter(|(_, c)| !c.deleted && selects(c));
+        let content = |uid: &ClusterUid| digest(head.own.get(uid).unwrap_or(&head.content));
+        Some(Candidate {
+            commit: head.commit.clone(),
+            reference: "main".to_owned(),
+            author: Some(head.author.clone()),
+            subject: head.subject.clone(),
+            targets: head.targets.clone(),
+            strategy: head.strategy.clone(),
+            variants: selected.map(|(uid, _)| (uid.clone(), content(uid))).collect(),
+            trace: None,
+        })
+    }
+
+    /// Every hub process takes in what is seen without being told.
+    pub(super) fn look(&mut self) {
+        for hub in std::iter::once(&mut self.hub).chain(&mut self.stale) {
+            for (uid, cluster) in &self.clusters {
+                hub.look_at(uid, cluster);
+            }
+        }
+        if self.stale_candidate {
+            self.stale_candidate = false;
+            self.hub.obs.candidate = self.candidate();
+            if let Some(stale) = &mut self.stale {
+                stale.obs.candidate.clone_from(&self.hub.obs.candidate);
+            }
+        }
+    }
+
+    /// What the content that a cluster holds does there.
+    pub fn behaviour(&self, uid: &ClusterUid) -> Behaviour {
+        let Some(cluster) = self.clusters.get(uid) else { return Behaviour::Stuck };
+        behaviour(&self.contents, uid, cluster)
+    }
+
+    /// The hub process dies and another one starts: only the log is left.
+    pub fn crash(&mut self) {
+        let folded = App::fold(self.hub.app.name.clone(), &self.log);
+        #[cfg(feature = "mutations")]
+        self.hub.app.seed(None);
+        if folded != self.hub.app {
+            self.violations.push("I13: the fold of the log differs from memory".to_owned());
+        }
+        let term = LeaseEpoch(self.hub.term.0 + 1);
+        self.hub.restart(folded, term, self.time);
+        self.seed();
+    }
+
+    /// Another process takes the lease over; the old one lives on and does not know.
+    pub fn fail_over(&mut self) {
+        self.stale = Some(self.hub.clone());
+        self.crash();
+    }
+
+    fn seed(&mut self) {
+        #[cfg(feature = "mutations")]
+        for hub in std::iter::once(&mut self.hub).chain(&mut self.stale) {
+            hub.app.seed(self.bug);
+            hub.before.seed(self.bug);
+        }
+    }
+
+    /// The one way into the log: checked, applied, then perhaps the hub dies.
+    fn append(&mut self, event: Event) {
+        let now = self.now();
+        self.hub.app.apply(&event);
+        let Hub { before, app, obs, .. } = &self.hub;
+        self.violations.extend(crate::check::violations(before, &event, app, now, obs));
+        self.check_truth(&event);
+        self.hub.before.apply(&event);
+        if let Event::Granted { cluster, grant, .. } | Event::Restored { cluster, grant, .. } =
+            &event
+        {
+            self.granted.insert((cluster.clone(), grant.epoch, grant.digest));
+        }
+        self.log.push(event);
+        self.times.push(self.time);
+        if self.crash_at == Some(self.log.len()) || self.rng.chance(self.faults.crash) {
+            self.crash_at = None;
+            self.crash();
+        }
+    }
+
+    /// Decides until there is nothing to decide, then tells every cluster.
+    pub fn wake(&mut self) {
+        self.look();
+        self.wake_stale();
+        if !self.hub.up {
+            return;
+        }
+        self.seed();
+        for burst in 0.. {
+            let Some(event) = crate::decide(&self.hub.app, self.now(), &self.hub.obs) else {
+                break;
+            };
+            if burst == BURST_MAX {
+                self.violations.push(format!("L1: decides for ever: {event:?}"));
+                return;
+            }
+            self.append(event);
+        }
+        self.check_quiet();
+        let (term, hub) = (self.hub.term, &self.hub.app);
+        let directives = self.clusters.iter().filter(|(_, c)| !c.deleted);
+        let directives: Vec<_> =
+            directives.map(|(uid, _)| (uid.clone(), crate::serve(hub, uid))).collect();
+        for (uid, directive) in directives {
+            self.send(uid, Body::Say(term, directive));
+        }
+    }
+
+    /// The process that lost its lease decides, too: its append is refused, but it tells what it believes.
+    fn wake_stale(&mut self) {
+        let Some(stale) = self.stale.as_ref().filter(|hub| hub.up) else { return };
+        let now = stale.now(self.begin, self.time);
+        let wants = crate::decide(&stale.app, now, &stale.obs).is_some();
+        let directives = self.clusters.iter().filter(|(_, c)| !c.deleted);
+        let directives: Vec<_> =
+            directives.map(|(uid, _)| (uid.clone(), crate::serve(&stale.app, uid))).collect();
+        let term = stale.term;
+        self.refused += usize::from(wants);
+        for (uid, directive) in directives {
+            self.send(uid, Body::Say(term, directive));
+        }
+    }
+
+    fn send(&mut self, cluster: ClusterUid, body: Body) {
+        let link = self.clusters.get(&cluster).is_some_and(|c| c.link);
+        if !link || self.rng.chance(self.faults.loss) {
+            return;
+        }
+        if self.rng.chance(self.faults.duplicate) {
+            let again = match &body {
+                Body::Say(term, directive) => Body::Say(*term, *directive),
+                Body::Report(report) => Body::Report(report.clone()),
+            };
+            let due = self.arrival();
+            self.net.push(Message { due, cluster: cluster.clone(), body: again });
+        }
+        let due = self.arrival();
+        self.net.push(Message { due, cluster, body });
+    }
+
+    fn arrival(&mut self) -> Duration {
+        match self.faults.delay_secs {
+            0 => self.time,
+            longest => self.time + Duration::from_secs(self.rng.below(longest + 1)),
+        }
+    }
+
+    /// A verb by a person.
+    pub fn command(&mut self, verb: &Verb, by: &Actor) -> Result<(), Refusal> {
+        self.look();
+        let event = crate::command(&self.hub.app, verb, by, self.now(), &self.hub.obs)?;
+        self.append(event);
+        self.wake();
+        Ok(())
+    }
+
+    /// What has arrived by now is heard.
+    pub(super) fn deliver(&mut self) {
+        let time = self.time;
+        for message in std::mem::take(&mut self.net) {
+            let held =
+                matches!(message.body, Body::Say(..)) && self.held.contains(&message.cluster);
+            if message.due > time || held {
+                self.net.push(message);
+                continue;
+            }
+            match message.body {
+                Body::Say(term, directive) => {
+                    let Some(cluster) = self.clusters.get_mut(&message.cluster) else { continue };
+                    if cluster.up {
+                        let before = cluster.agent.epoch;
+                        cluster.agent.hear(term, directive, time);
+                        self.check_accepted(&message.cluster, before);
+                    }
+                }
+                Body::Report(report) => {
+                    self.hub.hear(&message.cluster, &report, time);
+                    if let Some(stale) = &mut self.stale {
+                        stale.hear(&message.cluster, &report, time);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Agents report.
+    pub(super) fn reports(&mut self, wanted: impl Fn(&ClusterUid, &Cluster) -> bool) {
+        let mut all = Vec::with_capacity(self.clusters.len());
+        for (uid, cluster) in &mut self.clusters {
+            if !cluster.up || cluster.deleted || !wanted(uid, cluster) {
+                continue;
+            }
+            let behaviour = behaviour(&self.contents, uid, cluster);
+            if behaviour == Behaviour::CutsNetwork {
+                cluster.link = false;
+            }
+            all.push((uid.clone(), cluster.agent.report(behaviour, self.time)));
+        }
+        for (uid, report) in all {
+            self.send(uid, Body::Report(Box::new(report)));
+        }
+    }
+
+    /// Lets time pass: agents report, messages arrive, the hub decides.
+    pub fn step(&mut self, by: Duration) {
+        self.time += by;
+        self.look();
+        self.deliver();
+        self.reports(|_, _| true);
+        self.deliver();
+        self.wake();
+        self.deliver();
+    }
+
+    /// Many small steps.
+    pub fn run(&mut self, time: Duration, step: Duration) {
+        let end = self.time + time;
+        while self.time < end {
+            self.step(step.min(end.saturating_sub(self.time)));
+        }
+    }
+}
+
+fn behaviour(
+    contents: &BTreeMap<Digest, Content>,
+    uid: &ClusterUid,
+    cluster: &Cluster,
+) -> Behaviour {
+    if cluster.broken {
+        return Behaviour::Broken;
+    }
+    let content = cluster.agent.digest.and_then(|d| contents.get(&d));
+    let known = content.and_then(|c| c.on.get(uid).copied().or(c.everywhere));
+    known.unwrap_or(Behaviour::Good(USUAL)).slowed(cluster.slow)
+}
+
+/// How long content takes to become healthy where nothing else is said.
+const USUAL: Duration = Duration::from_secs(20);
