@@ -11,6 +11,7 @@ use super::needs::{met, waves_healthy};
 use super::prune::prune;
 use super::report::{Acted, Trouble};
 use super::stage::{Correction, Ledger, Stage};
+use super::terminating::terminating;
 
 /// Applies, then prunes what is no longer desired if nothing failed.
 pub(super) async fn act(stage: Stage<'_>, plan: &Plan, ledger: &mut Ledger<'_>) -> Acted {
@@ -103,6 +104,7 @@ async fn run(
             None => ready.push(task),
         }
     }
+    let ready = withhold(stage, ready, ledger, acted);
     let mut started = Vec::new();
     for task in ready {
         started.push(async move { (task, perform(stage, task).await) });
@@ -112,6 +114,28 @@ async fn run(
     while let Some((task, done)) = tasks.next().await {
         settle(stage, task, done, ledger, acted);
     }
+}
+
+/// Keeps back what was refused for good, and nothing changed about since.
+fn withhold<'t>(
+    stage: Stage<'_>,
+    mut tasks: Vec<&'t Task>,
+    ledger: &Ledger<'_>,
+    acted: &mut Acted,
+) -> Vec<&'t Task> {
+    tasks.retain(|task| {
+        let sent = stage.release.desired.get(&task.key).map(|object| object.fingerprint);
+        let standing = sent.filter(|_| task.action.writes()).and_then(|sent| {
+            let live = stage.observed.live.get(&task.key);
+            ledger.refusals.standing(&task.key, sent, live, stage.now)
+        });
+        let go = standing.is_none();
+        if let Some(trouble) = standing {
+            acted.troubles.insert(task.key.clone(), trouble);
+        }
+        go
+    });
+    tasks
 }
 
 /// Whether a task brings something new, which has to wait for its turn; a repair has not.
@@ -138,11 +162,7 @@ async fn perform(stage: Stage<'_>, task: &Task) -> Done {
     match &task.action {
         Action::NoOp | Action::Drifted(_) => Done::Nothing,
         Action::WaitTerminating { finalizers } => {
-            let held = if finalizers.is_empty() {
-                "it is being deleted".to_owned()
-            } else {
-                format!("it is being deleted and held by {}", finalizers.join(", "))
-            };
+            let held = terminating(stage, &task.key, finalizers).await;
             Done::Trouble(Trouble::not_yet(Reason::ObjectTerminating, held))
         }
         Action::Conflict { reason, message } => {
@@ -198,6 +218,10 @@ fn settle(stage: Stage<'_>, task: &Task, done: Done, ledger: &mut Ledger<'_>, ac
             let trouble = trouble.about(key);
             let message = stage.release.scrubber.scrub(&trouble.message);
             tracing::info!(%app, %key, reason = %trouble.reason, message, "not applied");
+            if let Some(object) = stage.release.desired.get(key) {
+                let live = stage.observed.live.get(key);
+                ledger.refusals.note(key, object.fingerprint, live, &trouble, stage.now);
+            }
             acted.troubles.insert(key.clone(), trouble);
         }
     }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::Shared;
+use super::refusals::Refusals;
 use super::report::Acted;
 use super::schedule::Pauses;
 use super::stage::Ledger;
@@ -49,6 +50,7 @@ pub(super) struct Memory {
     pub(super) reported: std::collections::BTreeSet<ObjectKey>,
     pub(super) trace: Option<TraceContext>,
     pub(super) pauses: Pauses,
+    pub(super) refusals: Refusals,
 }
 
 impl App {
@@ -78,6 +80,7 @@ impl App {
             reported: std::collections::BTreeSet::new(),
             trace: None,
             pauses: Pauses::default(),
+            refusals: Refusals::default(),
         };
         App { name, shared, held, moved: Arc::new(Notify::new()), memory }
     }
@@ -110,13 +113,17 @@ impl App {
             tokio::select! {
                 changed = self.held.changed() => {
                     self.memory.pauses.reset();
+                    self.memory.refusals.clear();
                     return changed.is_ok();
                 }
                 () = self.moved.notified() => {
                     tokio::time::sleep(GATHER).await;
                     return true;
                 }
-                Ok(()) = kinds.changed() => return true,
+                Ok(()) = kinds.changed() => {
+                    self.memory.refusals.clear();
+                    return true;
+                }
                 () = alarm => {
                     if due == wake {
                         return true;
@@ -190,6 +197,7 @@ impl App {
             inventory: &mut memory.inventory,
             stored: &mut memory.stored,
             corrections: Vec::new(),
+            refusals: &mut memory.refusals,
         }
     }
 }

@@ -18,10 +18,14 @@ mod prune;
 
 mod apply;
 
+mod terminating;
+
 mod stage;
 
 mod observe;
 mod validate;
+
+mod refusals;
 
 mod report;
 
@@ -146,6 +150,7 @@ impl App {
             release,
             observed: &observed,
             held: &self.held,
+            now,
         };
         let mut ledger = App::ledger(&mut self.memory);
         let acted = act(stage, &plan, &mut ledger).await;

@@ -16,6 +16,7 @@ use super::apply::understand;
 use super::observe::resource;
 use super::report::{Acted, Trouble};
 use super::stage::{Ledger, Stage};
+use super::terminating::terminating;
 use crate::cluster::{Found, Propagation, Resource};
 
 /// Longest wait, within one round, for a deleted object to go; what takes longer is looked at again later.
@@ -212,7 +213,10 @@ async fn clear(stage: Stage<'_>, key: &ObjectKey, guard: Guard) -> Result<(), Tr
             let ownership = Ownership::of(stage.app);
             for place in stage.observed.kinds.all().filter(|r| r.namespaced) {
                 let listed = cluster.list_metadata(place, &key.name, Some(CONTENT_MAX)).await;
-                let listed = listed.map_err(|e| Trouble::unreachable(&e))?;
+                let listed = match listed {
+                    Ok(listed) => listed,
+                    Err(fault) => return Err(unseen(stage, place, &fault).await),
+                };
                 for item in &listed.items {
                     let name = item.pointer("/metadata/name").and_then(Value::as_str);
                     let inside = ObjectKey {
@@ -233,15 +237,33 @@ async fn clear(stage: Stage<'_>, key: &ObjectKey, guard: Guard) -> Result<(), Tr
             let Some((plural, group)) = key.name.split_once('.') else { return Ok(()) };
             let place = stage.observed.kinds.all().find(|r| r.group == group && r.plural == plural);
             let Some(place) = place else { return Ok(()) };
-            let listed = cluster.list_metadata(place, "", Some(1)).await;
-            let listed = listed.map_err(|e| Trouble::unreachable(&e))?;
-            if listed.items.is_empty() {
-                Ok(())
-            } else {
-                Err(blocked(format!("the cluster still holds objects of kind {}", place.kind)))
+            let listed = match cluster.list_metadata(place, "", Some(CONTENT_MAX)).await {
+                Ok(listed) => listed,
+                Err(fault) => return Err(unseen(stage, place, &fault).await),
+            };
+            match listed.items.len() {
+                0 => Ok(()),
+                CONTENT_MAX.. => Err(blocked(format!(
+                    "the cluster still holds {CONTENT_MAX} or more objects of kind {}",
+                    place.kind
+                ))),
+                count => Err(blocked(format!(
+                    "the cluster still holds {count} objects of kind {}",
+                    place.kind
+                ))),
             }
         }
     }
+}
+
+/// A kind that is served and cannot be listed: nothing is concluded from it. Discovery may know more by now.
+async fn unseen(stage: Stage<'_>, place: &Resource, fault: &crate::cluster::Error) -> Trouble {
+    if let Err(fault) = stage.shared.cluster.refresh_kinds().await {
+        tracing::debug!(fault = crate::fault::causes(&fault), "discovery failed");
+    }
+    let why = crate::fault::causes(fault);
+    let message = format!("objects of kind {} cannot be looked at now: {why}", place.kind);
+    Trouble::waiting(Reason::PruneBlocked, message)
 }
 
 /// Waits until it is gone, a little.
@@ -262,16 +284,12 @@ async fn gone(stage: Stage<'_>, key: &ObjectKey, place: &Resource, entry: &Entry
         }
         if stage.is_over() || Instant::now() >= until {
             let meta = LiveMeta::read(&reply.body, &Ownership::of(stage.app)).unwrap_or_default();
-            let by = if meta.finalizers.is_empty() {
-                String::new()
-            } else {
-                format!(", held by {}", meta.finalizers.join(", "))
-            };
+            let held = terminating(stage, key, &meta.finalizers).await;
             let since = text("deletionTimestamp").and_then(|t| t.parse::<jiff::Timestamp>().ok());
             let now = stage.shared.clock.now();
             let age = since.map(|since| now.duration_since(since)).unwrap_or_default();
             let overdue = age.unsigned_abs() > stage.shared.limits.gone;
-            let message = format!("being deleted for {} s{by}", age.as_secs());
+            let message = format!("for {} s {held}", age.as_secs());
             return Removed::Keep(if overdue {
                 Trouble::waiting(Reason::PruneBlocked, message)
             } else {

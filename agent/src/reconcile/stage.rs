@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::observe::Observed;
+use super::refusals::Refusals;
 use super::report::Trouble;
 use super::validate::Release;
 use crate::state::Held;
@@ -19,6 +20,8 @@ pub(super) struct Stage<'a> {
     pub(super) observed: &'a Observed,
     /// To notice a newer grant between two objects.
     pub(super) held: &'a watch::Receiver<Held>,
+    /// When the round began.
+    pub(super) now: std::time::Duration,
 }
 
 impl Stage<'_> {
@@ -42,6 +45,7 @@ pub(super) struct Ledger<'a> {
     /// As last stored.
     pub(super) stored: &'a mut Inventory,
     pub(super) corrections: Vec<Correction>,
+    pub(super) refusals: &'a mut Refusals,
 }
 
 impl Ledger<'_> {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod apply;
+mod crash;
 mod disk;
 mod drift;
 mod faults;
@@ -11,6 +12,9 @@ mod http;
 mod identity;
 mod offline;
 mod prune;
+mod stage;
+
+mod scenarios;
 
 mod world;
 

@@ -55,6 +55,13 @@ impl Cluster {
         Cluster { shared }
     }
 
+    /// Another cluster with the same name and token, in the state of this moment; from then on each goes its own way.
+    pub fn copy(&self) -> Cluster {
+        let shared = Arc::new(self.shared.copy());
+        controllers::ensure(&shared);
+        Cluster { shared }
+    }
+
     /// The name it was given.
     pub fn name(&self) -> &str {
         &self.shared.name

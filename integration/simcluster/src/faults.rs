@@ -70,6 +70,15 @@ impl Reject {
     }
 }
 
+/// When a client loses its cluster, seen from one request of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The request never arrives.
+    Before,
+    /// It is carried out, and its answer is lost.
+    After,
+}
+
 /// What open watches are told to do, counted so that each watch acts once on each order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Orders {
@@ -89,6 +98,8 @@ struct Settings {
     rejects: Vec<Reject>,
     expire_next: u32,
     no_initial_events: bool,
+    /// Requests left until the network breaks, and whether the last of them arrives.
+    crash: Option<(u64, Moment)>,
 }
 
 /// The fault switches of one cluster.
@@ -117,6 +128,35 @@ impl Faults {
     /// Breaks the network, until `heal`.
     pub fn partition(&self, how: Partition) {
         self.orders.send_modify(|orders| orders.partition = Some(how));
+    }
+
+    /// Breaks the network at the `nth` request from now (1 is the next), until healed: as if the client died there.
+    pub fn crash_at(&self, nth: u64, moment: Moment) {
+        self.lock().crash = Some((nth, moment));
+    }
+
+    /// Resolves once the network broke at the request of [`Faults::crash_at`].
+    pub async fn crashed(&self) {
+        let mut orders = self.orders.subscribe();
+        // The sender lives as long as `self`.
+        let _changed = orders.wait_for(|orders| orders.partition.is_some()).await;
+    }
+
+    /// Counts one request; breaks the network when it is the one.
+    pub(crate) fn struck(&self) -> Option<Moment> {
+        let mut settings = self.lock();
+        let (left, moment) = settings.crash.as_mut()?;
+        *left = left.saturating_sub(1);
+        if *left > 0 {
+            return None;
+        }
+        let moment = *moment;
+        settings.crash = None;
+        drop(settings);
+        if moment == Moment::Before {
+            self.partition(Partition::Reset);
+        }
+        Some(moment)
     }
 
     /// Mends the network.

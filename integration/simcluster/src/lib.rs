@@ -53,7 +53,7 @@ mod clock;
 
 pub use api::ResponseBody;
 pub use cluster::{Cluster, Service};
-pub use faults::{Faults, Partition, Reject};
+pub use faults::{Faults, Moment, Partition, Reject};
 pub use options::Options;
 pub use requests::RequestLog;
 pub use server::Server;

@@ -31,6 +31,19 @@ impl Shared {
         }
     }
 
+    /// Another cluster in the same state, with every fault switched off.
+    pub(crate) fn copy(&self) -> Shared {
+        Shared {
+            name: self.name.clone(),
+            token: self.token.clone(),
+            version: self.version.clone(),
+            faults: Faults::default(),
+            requests: Mutex::default(),
+            controlled: AtomicBool::new(false),
+            state: Mutex::new(self.state().copy()),
+        }
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

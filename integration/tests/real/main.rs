@@ -4,3 +4,10 @@ mod clusters;
 mod fleet;
 mod parity;
 mod pool;
+mod scenario;
+
+#[path = "../../../agent/tests/it/scenarios/mod.rs"]
+mod scenarios;
+
+#[path = "../../../agent/tests/it/hub.rs"]
+mod hub;

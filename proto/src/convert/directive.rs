@@ -12,6 +12,8 @@ use crate::v1;
 const ALLOW_MAX: usize = 16;
 /// Longest name of a safety gate, in bytes; no gate has a longer one.
 const ALLOW_NAME_BYTES_MAX: usize = 63;
+/// Choices of an App, in bytes: half of what a message of the session may hold.
+pub const CHOICES_BYTES_MAX: usize = 4096;
 
 /// What travels with a grant besides its epoch and digest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +26,9 @@ pub struct GrantOptions {
     pub revision: String,
     /// Names of safety gates that a person lifted for this epoch.
     pub allow: Vec<String>,
+    /// What the App chose for the agent (adoption, recreation, ignored fields and so on), as JSON of at most
+    /// [`CHOICES_BYTES_MAX`]; empty: the defaults. Only the agent reads it.
+    pub choices: Vec<u8>,
 }
 
 /// A directive with the App it is about and the trace it belongs to.
@@ -63,6 +68,7 @@ fn grant_to_wire(grant: Grant, options: GrantOptions) -> v1::Grant {
         drift: message(&options.drift),
         revision: message(&options.revision),
         allow: named.take(ALLOW_MAX).collect(),
+        choices: options.choices,
     }
 }
 
@@ -96,6 +102,10 @@ fn grant_from_wire(wire: v1::Grant) -> Result<(Directive, GrantOptions), Error> 
         let what = format!("{} gates, at most {ALLOW_MAX} are allowed", wire.allow.len());
         return Err(Error::new("grant.allow", what));
     }
+    if wire.choices.len() > CHOICES_BYTES_MAX {
+        let what = format!("{} bytes, at most {CHOICES_BYTES_MAX} are allowed", wire.choices.len());
+        return Err(Error::new("grant.choices", what));
+    }
     let grant =
         Grant { epoch: Epoch(wire.epoch), digest: digest_from_wire("grant.digest", &wire.digest)? };
     let options = GrantOptions {
@@ -103,6 +113,7 @@ fn grant_from_wire(wire: v1::Grant) -> Result<(Directive, GrantOptions), Error> 
         drift: wire.drift,
         revision: message(&wire.revision),
         allow: wire.allow,
+        choices: wire.choices,
     };
     Ok((Directive::Grant(grant), options))
 }

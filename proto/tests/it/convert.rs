@@ -91,6 +91,7 @@ fn directed() -> impl Strategy<Value = Directed> {
                 start_within: Duration::from_secs(seconds.into()),
                 drift: drift.clone(),
                 revision: revision.clone(),
+                choices: allow.concat().into_bytes(),
                 allow,
             })
         },

@@ -333,6 +333,7 @@ fn directive(served: Served) -> v1::Directive {
             drift: served.drift,
             revision: served.revision,
             allow: Vec::new(),
+            choices: Vec::new(),
         },
         model::Directive::Hold | model::Directive::Fence(_) => GrantOptions::default(),
     };

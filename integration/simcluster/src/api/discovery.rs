@@ -111,6 +111,14 @@ fn groups(state: &State) -> BTreeMap<String, Versions> {
     groups
 }
 
+/// Whether an extension server that is not there shall serve this version of a group.
+pub(super) fn is_silent(state: &State, group: &str, version: &str) -> bool {
+    state.all("apiregistration.k8s.io", "APIService").iter().any(|service| {
+        let spec = &service["spec"];
+        spec["service"].is_object() && spec["group"] == group && spec["version"] == version
+    })
+}
+
 fn group_value(group: &str, versions: &Versions) -> Value {
     let list: Vec<Value> = versions
         .keys()

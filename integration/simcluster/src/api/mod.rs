@@ -8,6 +8,8 @@ mod watch;
 
 mod read;
 
+mod access;
+
 mod options;
 
 mod route;
@@ -19,7 +21,12 @@ mod query;
 pub use answer::ResponseBody;
 pub(crate) use answer::is_broken;
 
-use crate::{faults::Partition, kinds::Kind, shared::Shared, status::Status};
+use crate::{
+    faults::{Moment, Partition},
+    kinds::Kind,
+    shared::Shared,
+    status::Status,
+};
 use answer::{Answer, broken};
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
@@ -67,6 +74,7 @@ where
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
+    let struck = shared.faults.struck();
     if !reachable(shared).await {
         return broken();
     }
@@ -79,7 +87,12 @@ where
         return Answer::from(refusal).respond();
     }
     let ask = Ask { parts, query, body };
-    dispatch(shared, &ask, target, verb).unwrap_or_else(Answer::from).respond()
+    let answer = dispatch(shared, &ask, target, verb).unwrap_or_else(Answer::from);
+    if struck == Some(Moment::After) {
+        shared.faults.partition(Partition::Reset);
+        return broken();
+    }
+    answer.respond()
 }
 
 fn content_type(parts: &Parts) -> &str {
@@ -124,6 +137,9 @@ fn dispatch(
         return unknown(shared, &objects);
     };
     options::acceptable(ask)?;
+    if let Some(user) = access::User::of(ask) {
+        access::check(&shared.state(), ask, &user, verb, &kind, &objects)?;
+    }
     match verb {
         "get" => read::get(shared, ask, &kind, &objects),
         "list" => read::list(shared, ask, &kind, &objects),
@@ -141,6 +157,9 @@ fn dispatch(
 fn unknown(shared: &Shared, objects: &Objects) -> Result<Answer, Status> {
     let state = shared.state();
     let kind = state.kind_at(&objects.group, &objects.version, &objects.plural);
+    if kind.is_none() && discovery::is_silent(&state, &objects.group, &objects.version) {
+        return Ok(Answer::text(503, "service unavailable\n"));
+    }
     if let (Some(kind), Some(name)) = (kind.filter(|kind| kind.custom.is_some()), &objects.name)
         && !objects.subresource.is_empty()
     {

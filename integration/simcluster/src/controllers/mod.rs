@@ -17,6 +17,8 @@ mod pods;
 
 mod volumes;
 
+mod quotas;
+
 mod endpoints;
 
 mod namespaces;
@@ -93,4 +95,5 @@ fn step(pass: &mut Pass<'_>, all: bool) {
     pods::step(pass);
     volumes::step(pass);
     endpoints::step(pass);
+    quotas::step(pass);
 }

@@ -78,6 +78,25 @@ impl State {
         state
     }
 
+    /// The same again, with nobody watching.
+    pub(crate) fn copy(&self) -> State {
+        let table = |table: &Table| Table {
+            items: table.items.clone(),
+            events: table.events.clone(),
+            forgotten: table.forgotten,
+            changed: watch::Sender::new(self.version),
+        };
+        State {
+            clock: self.clock,
+            options: self.options.clone(),
+            version: self.version,
+            tables: self.tables.iter().map(|(name, of)| (name.clone(), table(of))).collect(),
+            kinds: self.kinds.clone(),
+            rng: self.rng.clone(),
+            changed: watch::Sender::new(self.version),
+        }
+    }
+
     // --- kinds ---------------------------------------------------------------------------------
 
     pub(crate) fn serve(&mut self, kind: Kind) {

@@ -1,6 +1,6 @@
 //! Small reproducible randomness (SplitMix64): the same seed gives the same uids and names.
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rng(u64);
 
 impl Rng {
