@@ -62,6 +62,14 @@ impl Kinds {
         self.served.values().filter_map(|v| v.first()).filter(|r| r.watchable)
     }
 
+    /// Groups whose API server does not answer and of which nothing is known from before.
+    pub fn silent(&self) -> impl Iterator<Item = &str> {
+        let unknown = |(group, version): &&(String, String)| {
+            !self.served.values().flatten().any(|r| r.group == *group && r.version == *version)
+        };
+        self.stale.iter().filter(unknown).map(|(group, _)| group.as_str())
+    }
+
     /// Whether discovery succeeded at least once.
     pub fn known(&self) -> bool {
         self.known

@@ -18,6 +18,7 @@ mod prune;
 
 mod apply;
 
+mod guard;
 mod terminating;
 
 mod stage;

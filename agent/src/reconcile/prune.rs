@@ -6,13 +6,14 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use model::{ObjectKey, Reason};
 use plan::{
-    Entry, Forget, Guard, Hold, LiveMeta, Ownership, Plan, Prune, PruneTask, Sight, Spread, Verb,
-    is_content, prune_decision,
+    Entry, Forget, Hold, LiveMeta, Ownership, Plan, Prune, PruneTask, Sight, Spread, Verb,
+    prune_decision,
 };
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::apply::understand;
+use super::guard::clear;
 use super::observe::resource;
 use super::report::{Acted, Trouble};
 use super::stage::{Ledger, Stage};
@@ -23,8 +24,6 @@ use crate::cluster::{Found, Propagation, Resource};
 const GONE_MAX: Duration = Duration::from_secs(3);
 /// First pause between two looks; doubles up to a second.
 const LOOK_MIN: Duration = Duration::from_millis(30);
-/// Objects of one kind that are looked at to tell whether a namespace holds anything.
-const CONTENT_MAX: usize = 50;
 
 /// What became of one entry.
 enum Removed {
@@ -154,7 +153,7 @@ async fn again(
         }
         Prune::Delete { uid, spread, guard } => {
             if let Some(guard) = guard {
-                clear(stage, key, guard).await?;
+                clear(stage, key, guard, place).await?;
             }
             delete(stage, key, place, &uid, spread).await?;
             Ok(gone(stage, key, place, entry).await)
@@ -202,68 +201,6 @@ async fn detach(
     } else {
         Err(Trouble::waiting(Reason::PruneBlocked, "it changed while our marks were taken off"))
     }
-}
-
-/// Checks what must hold just before a container of other objects goes.
-async fn clear(stage: Stage<'_>, key: &ObjectKey, guard: Guard) -> Result<(), Trouble> {
-    let cluster = &stage.shared.cluster;
-    let blocked = |message: String| Trouble::waiting(Reason::PruneBlocked, message);
-    match guard {
-        Guard::NamespaceEmpty => {
-            let ownership = Ownership::of(stage.app);
-            for place in stage.observed.kinds.all().filter(|r| r.namespaced) {
-                let listed = cluster.list_metadata(place, &key.name, Some(CONTENT_MAX)).await;
-                let listed = match listed {
-                    Ok(listed) => listed,
-                    Err(fault) => return Err(unseen(stage, place, &fault).await),
-                };
-                for item in &listed.items {
-                    let name = item.pointer("/metadata/name").and_then(Value::as_str);
-                    let inside = ObjectKey {
-                        group: place.group.clone(),
-                        kind: place.kind.clone(),
-                        namespace: key.name.clone(),
-                        name: name.unwrap_or_default().to_owned(),
-                    };
-                    let meta = LiveMeta::read(item, &ownership).unwrap_or_default();
-                    if is_content(&inside, &meta) {
-                        return Err(blocked(format!("it still holds {inside}")));
-                    }
-                }
-            }
-            Ok(())
-        }
-        Guard::NoInstances => {
-            let Some((plural, group)) = key.name.split_once('.') else { return Ok(()) };
-            let place = stage.observed.kinds.all().find(|r| r.group == group && r.plural == plural);
-            let Some(place) = place else { return Ok(()) };
-            let listed = match cluster.list_metadata(place, "", Some(CONTENT_MAX)).await {
-                Ok(listed) => listed,
-                Err(fault) => return Err(unseen(stage, place, &fault).await),
-            };
-            match listed.items.len() {
-                0 => Ok(()),
-                CONTENT_MAX.. => Err(blocked(format!(
-                    "the cluster still holds {CONTENT_MAX} or more objects of kind {}",
-                    place.kind
-                ))),
-                count => Err(blocked(format!(
-                    "the cluster still holds {count} objects of kind {}",
-                    place.kind
-                ))),
-            }
-        }
-    }
-}
-
-/// A kind that is served and cannot be listed: nothing is concluded from it. Discovery may know more by now.
-async fn unseen(stage: Stage<'_>, place: &Resource, fault: &crate::cluster::Error) -> Trouble {
-    if let Err(fault) = stage.shared.cluster.refresh_kinds().await {
-        tracing::debug!(fault = crate::fault::causes(&fault), "discovery failed");
-    }
-    let why = crate::fault::causes(fault);
-    let message = format!("objects of kind {} cannot be looked at now: {why}", place.kind);
-    Trouble::waiting(Reason::PruneBlocked, message)
 }
 
 /// Waits until it is gone, a little.
