@@ -61,7 +61,10 @@ pub use desired::{Desired, DesiredObject};
 pub use drift::{Drift, drift};
 pub use fight::{Fight, FightDetector};
 pub use gates::{Blocked, Gate, gates};
-pub use health::{HealthContext, Met, Until, Verdict, health, judged_by_existence, met};
+pub use health::{
+    HealthContext, Met, RuleFault, RuleSet, Until, Verdict, health, health_with,
+    judged_by_existence, met,
+};
 pub use inventory::{Entry, Inventory, InventoryError, Written};
 pub use keyed::{Fingerprint, Key};
 pub use live::{Live, LiveMeta, Sight};

@@ -47,5 +47,5 @@ pub fn prune_decision(
 
 /// [`crate::health`] with a bug.
 pub fn health(object: &Value, context: &HealthContext, bug: Bug) -> Verdict {
-    health_seeded(object, context, Some(bug))
+    health_seeded(object, context, bug)
 }

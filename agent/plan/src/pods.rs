@@ -62,6 +62,11 @@ impl Trouble {
 /// The worst that is wrong with `pods` (at most some 50, listed by the workload's selector). Pods that
 /// are finished or on their way out do not count.
 pub fn pods_verdict(pods: &[Value], now: Timestamp) -> Option<Stuck> {
+    pods_verdict_at(pods, Some(now))
+}
+
+/// [`pods_verdict`]; without a time nothing has lasted long.
+pub(crate) fn pods_verdict_at(pods: &[Value], now: Option<Timestamp>) -> Option<Stuck> {
     let counted: Vec<&Value> = pods.iter().filter(|pod| counts(pod)).collect();
     let found: Vec<(&Value, Trouble)> =
         counted.iter().filter_map(|pod| Some((*pod, trouble(pod, now)?))).collect();
@@ -131,12 +136,12 @@ fn counts(pod: &Value) -> bool {
     text(pod, "/status/phase") != "Succeeded" && text(pod, "/metadata/deletionTimestamp").is_empty()
 }
 
-fn since(time: &str, now: Timestamp) -> Duration {
-    let held = time.parse::<Timestamp>().map(|time| now.duration_since(time));
-    held.ok().and_then(|held| Duration::try_from(held).ok()).unwrap_or(Duration::ZERO)
+fn since(time: &str, now: Option<Timestamp>) -> Duration {
+    let held = now.zip(time.parse::<Timestamp>().ok()).map(|(now, time)| now.duration_since(time));
+    held.and_then(|held| Duration::try_from(held).ok()).unwrap_or(Duration::ZERO)
 }
 
-fn trouble(pod: &Value, now: Timestamp) -> Option<Trouble> {
+fn trouble(pod: &Value, now: Option<Timestamp>) -> Option<Trouble> {
     if text(pod, "/status/phase") == "Failed" {
         let why = format!("{} {}", text(pod, "/status/reason"), text(pod, "/status/message"));
         return Some(Trouble::new(Reason::Degraded, format!("failed: {}", why.trim())));
@@ -152,7 +157,7 @@ fn trouble(pod: &Value, now: Timestamp) -> Option<Trouble> {
 }
 
 /// What holds one container.
-fn container(pod: &Value, status: &Value, now: Timestamp) -> Option<Trouble> {
+fn container(pod: &Value, status: &Value, now: Option<Timestamp>) -> Option<Trouble> {
     let name = text(status, "/name");
     let waiting = text(status, "/state/waiting/reason");
     let message = text(status, "/state/waiting/message");
@@ -207,7 +212,7 @@ fn condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a Value> {
     list.iter().find(|c| text(c, "/type") == kind && text(c, "/status") == "False")
 }
 
-fn unschedulable(pod: &Value, now: Timestamp) -> Option<Trouble> {
+fn unschedulable(pod: &Value, now: Option<Timestamp>) -> Option<Trouble> {
     let scheduled = condition(pod, "PodScheduled")?;
     (text(scheduled, "/reason") == "Unschedulable").then_some(())?;
     let held = since(text(scheduled, "/lastTransitionTime"), now);

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    commands::{Context, cluster, get, lint, reason, rollout, source, version, why},
+    commands::{Context, cluster, get, health, lint, reason, rollout, source, version, why},
     connect::Hub,
     duration::parse_duration,
     error::{Error, Exit},
@@ -59,6 +59,8 @@ enum Command {
     Source(source::Command),
     /// Check a fleet repository; needs no hub
     Lint(lint::Args),
+    /// Say how well live objects are; needs no hub
+    Health(health::Args),
     /// Explain a reason code; needs no hub
     Reason(reason::Args),
     /// Print the version
@@ -96,6 +98,9 @@ fn execute(cli: Cli) -> Result<Exit, Error> {
     if let Command::Lint(args) = &cli.command {
         return lint::run(args, output);
     }
+    if let Command::Health(args) = &cli.command {
+        return health::run(args, output);
+    }
     if let Command::Reason(args) = &cli.command {
         return reason::run(args, output);
     }
@@ -116,7 +121,9 @@ fn execute(cli: Cli) -> Result<Exit, Error> {
             Command::Rollout(command) => rollout::run(&command, &context).await,
             Command::Cluster(command) => cluster::run(&command, &context).await,
             Command::Source(command) => source::run(&command, &context).await,
-            Command::Lint(_) | Command::Reason(_) | Command::Version => Ok(Exit::Fine),
+            Command::Lint(_) | Command::Health(_) | Command::Reason(_) | Command::Version => {
+                Ok(Exit::Fine)
+            }
         }
     })
 }

@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rollout", &["model"]),
     ("render", &["model", "rollout"]),
     ("plan", &["model"]),
-    ("ctl", &["model", "proto", "rollout", "render"]),
+    ("ctl", &["model", "proto", "rollout", "render", "plan"]),
     ("hub", &["model", "proto", "rollout", "render"]),
     ("agent", &["model", "proto", "plan", "simcluster"]),
     ("simcluster", &[]),

@@ -176,6 +176,7 @@ fn without_words(view: View<'_>) -> Verdict {
     let left = view.age().and_then(|age| GRACE.checked_sub(age)).filter(|left| !left.is_zero());
     match left {
         Some(left) => Verdict::progressing("no status published yet").again_in(left),
+        None if view.timeless() => Verdict::progressing("no status published yet"),
         None => Verdict::healthy().note("no status published"),
     }
 }

@@ -1,8 +1,9 @@
 //! How well one live object is. Never better than the truth: what was not observed yet, is about an
 //! older generation, or is on its way out, is not healthy.
 //!
-//! Order of judgement: being deleted → stale observation → rule of the kind → generic rule.
-//! A rule is a function `View -> Verdict` in the file of its family, and one row in `RULES`.
+//! Order of judgement: being deleted → a rule of the user → stale observation → rule of the built-in kind →
+//! rule of the library → generic rule. A rule of a built-in kind is a function `View -> Verdict` in the
+//! file of its family, and one row in `RULES`; all others are data ([`rules`]).
 
 mod needs;
 
@@ -15,6 +16,9 @@ mod storage;
 mod workload;
 
 mod stale;
+
+mod rules;
+
 mod view;
 
 use std::time::Duration;
@@ -28,15 +32,19 @@ use crate::redact::clip;
 use crate::seeded::Bug;
 
 pub use needs::{Met, Until, met};
+pub use rules::{RuleFault, RuleSet};
 
+use rules::Rule;
 use stale::Observes;
 use view::View;
 
 /// What a judgement needs beside the object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthContext {
-    /// The agent's wall clock, for comparison with times that the cluster wrote.
-    pub now: Timestamp,
+    /// The agent's wall clock, for comparison with times that the cluster wrote. `None`: no time is
+    /// known, and the object alone decides. Then what is broken is not given time to mend, and what
+    /// waits is not given up.
+    pub now: Option<Timestamp>,
     /// `resourceVersion` in the answer to our last write of this object.
     pub applied_rv: Option<String>,
     /// Monotonic time since that answer; `None` when long ago (before this process).
@@ -50,8 +58,13 @@ pub struct HealthContext {
 impl HealthContext {
     /// Nothing known but the time.
     pub fn at(now: Timestamp) -> HealthContext {
+        HealthContext { now: Some(now), ..HealthContext::timeless() }
+    }
+
+    /// Nothing known, not even the time: the same object always gets the same answer.
+    pub fn timeless() -> HealthContext {
         HealthContext {
-            now,
+            now: None,
             applied_rv: None,
             since_apply: None,
             has_status: None,
@@ -168,33 +181,69 @@ const RULES: &[Row] = &[
 
 /// Judges one live object. A missing object is judged by [`Verdict::missing`].
 pub fn health(object: &Value, context: &HealthContext) -> Verdict {
-    health_seeded(object, context, None)
+    judge(object, context, &RuleSet::default(), None)
+}
+
+/// [`health`] with rules of the user, which outrank all others.
+pub fn health_with(object: &Value, context: &HealthContext, rules: &RuleSet) -> Verdict {
+    judge(object, context, rules, None)
 }
 
 /// [`health`] with a bug on purpose.
-pub(crate) fn health_seeded(object: &Value, context: &HealthContext, bug: Option<Bug>) -> Verdict {
+#[cfg(feature = "mutations")]
+pub(crate) fn health_seeded(object: &Value, context: &HealthContext, bug: Bug) -> Verdict {
+    judge(object, context, &RuleSet::default(), Some(bug))
+}
+
+fn judge(object: &Value, context: &HealthContext, rules: &RuleSet, bug: Option<Bug>) -> Verdict {
     let view = View { object, context };
-    let api_version = view.text("/apiVersion");
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let (group, version) = split(view.text("/apiVersion"));
     let kind = view.text("/kind");
-    let row = RULES.iter().find(|(g, kinds, _, _)| *g == group && kinds.contains(&kind));
-    let (observes, rule) =
-        row.map_or((Observes::IfItSays, generic::rule as fn(View<'_>) -> Verdict), |r| (r.2, r.3));
+    let believes = bug == Some(Bug::NaiveGeneration);
     if let Some(verdict) = stale::terminating(view) {
         return verdict;
     }
-    if bug != Some(Bug::NaiveGeneration)
-        && let Some(verdict) = stale::stale(view, observes)
-    {
-        return verdict;
+    if let Some((rule, name)) = rules.find(group, version, kind) {
+        return by_rule(view, rule, name, believes);
     }
-    rule(view)
+    let built_in = RULES.iter().find(|(g, kinds, _, _)| *g == group && kinds.contains(&kind));
+    if built_in.is_none()
+        && let Some(row) = rules::find(group, version, kind)
+    {
+        let name = row.name();
+        return match row.rule() {
+            Ok(rule) => by_rule(view, rule, &name, believes),
+            Err(error) => rules::unknown(&name, error),
+        };
+    }
+    let (observes, rule) = built_in
+        .map_or((Observes::IfItSays, generic::rule as fn(View<'_>) -> Verdict), |r| (r.2, r.3));
+    match stale::stale(view, observes) {
+        Some(verdict) if !believes => verdict,
+        _ => rule(view),
+    }
+}
+
+/// A rule as data: what is not observed yet is not judged.
+fn by_rule(view: View<'_>, rule: &Rule, name: &str, believes: bool) -> Verdict {
+    let old = || stale::by_version(view).or_else(|| rule.is_stale(view).map(stale::said));
+    let settling = || if rule.says_generation(view) { None } else { stale::settling(view) };
+    let unseen = if believes { None } else { old().or_else(settling) };
+    unseen.unwrap_or_else(|| rule.judge(view, name))
+}
+
+/// Group and version.
+fn split(api_version: &str) -> (&str, &str) {
+    api_version.split_once('/').unwrap_or(("", api_version))
 }
 
 /// Whether objects of a kind are judged by their existence alone, so that their metadata is enough.
 pub fn judged_by_existence(group: &str, kind: &str) -> bool {
     let row = RULES.iter().find(|(g, kinds, _, _)| *g == group && kinds.contains(&kind));
-    row.is_some_and(|(_, _, observes, _)| *observes == Observes::Existence)
+    match row {
+        Some((_, _, observes, _)) => *observes == Observes::Existence,
+        None => rules::find(group, "", kind).is_some_and(rules::Row::is_existence),
+    }
 }
 
 /// To be there is all that is asked.

@@ -28,6 +28,7 @@ pub(super) fn ingress(view: View<'_>) -> Verdict {
     let left = view.age().and_then(|age| ADDRESS_GRACE.checked_sub(age));
     match left.filter(|left| !left.is_zero()) {
         Some(left) => Verdict::progressing("no address published yet").again_in(left),
+        None if view.timeless() => Verdict::progressing("no address published yet"),
         None => Verdict::healthy().note("its controller publishes no address"),
     }
 }

@@ -61,6 +61,9 @@ pub(super) fn terminating(view: View<'_>) -> Option<Verdict> {
     {
         message.push_str(&format!("; {}", condition.message()));
     }
+    if view.timeless() {
+        return Some(Verdict::new(Health::Progressing, Reason::Terminating, message));
+    }
     let late = view.since(since).and_then(|held| TERMINATING_MAX.checked_sub(held));
     Some(match late.filter(|left| !left.is_zero()) {
         Some(left) => {
@@ -72,33 +75,39 @@ pub(super) fn terminating(view: View<'_>) -> Option<Verdict> {
 
 /// Not observed yet.
 pub(super) fn stale(view: View<'_>, how: Observes) -> Option<Verdict> {
-    let not_yet =
-        |message: String| Some(Verdict::new(Health::Progressing, Reason::NotObservedYet, message));
-    let seen = view.text("/metadata/resourceVersion");
-    if view.context.applied_rv.as_deref().is_some_and(|ours| older(seen, ours)) {
-        return not_yet("what is known is older than the last write".to_owned());
+    if let Some(verdict) = by_version(view) {
+        return Some(verdict);
     }
     let generation = view.generation();
     let observed = view.at("/status/observedGeneration").and_then(Value::as_i64);
-    let settling = || {
-        let left = SETTLE.checked_sub(view.context.since_apply?).filter(|left| !left.is_zero())?;
-        let message = "applied a moment ago; its status may be old";
-        Some(Verdict::new(Health::Progressing, Reason::NotObservedYet, message).again_in(left))
-    };
     match (how, observed) {
         (Observes::Nothing | Observes::Existence, _) => None,
         (Observes::Generation | Observes::IfItSays | Observes::Settles, Some(observed)) => {
-            if observed < generation {
-                not_yet(format!("generation {generation}, controller has seen {observed}"))
-            } else {
-                None
-            }
+            let seen = format!("generation {generation}, controller has seen {observed}");
+            (observed < generation).then(|| said(seen))
         }
-        (Observes::Generation, None) => {
-            not_yet("the controller has not looked at it yet".to_owned())
-        }
-        (Observes::Settles | Observes::IfItSays, None) => settling(),
+        (Observes::Generation, None) => Some(said("the controller has not looked at it yet")),
+        (Observes::Settles | Observes::IfItSays, None) => settling(view),
     }
+}
+
+/// Not observed yet, for a reason.
+pub(super) fn said(why: impl AsRef<str>) -> Verdict {
+    Verdict::new(Health::Progressing, Reason::NotObservedYet, why)
+}
+
+/// What is known is older than our last write.
+pub(super) fn by_version(view: View<'_>) -> Option<Verdict> {
+    let seen = view.text("/metadata/resourceVersion");
+    let behind = view.context.applied_rv.as_deref().is_some_and(|ours| older(seen, ours));
+    behind.then(|| said("what is known is older than the last write"))
+}
+
+/// Written so short a time ago that its status may be the old one.
+pub(super) fn settling(view: View<'_>) -> Option<Verdict> {
+    let left = SETTLE.checked_sub(view.context.since_apply?).filter(|left| !left.is_zero())?;
+    let message = "applied a moment ago; its status may be old";
+    Some(Verdict::new(Health::Progressing, Reason::NotObservedYet, message).again_in(left))
 }
 
 /// Whether resource version `a` is older than `b`. They are decimal numbers of any length; where a

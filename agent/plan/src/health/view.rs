@@ -66,7 +66,12 @@ impl<'a> View<'a> {
     /// How long ago the cluster wrote a time; `None` when it is no time. A time ahead of our clock is
     /// "just now".
     pub(super) fn since(&self, time: &str) -> Option<Duration> {
-        age(time, self.context.now)
+        age(time, self.context.now?)
+    }
+
+    /// Whether no time is known, and the object alone decides.
+    pub(super) fn timeless(&self) -> bool {
+        self.context.now.is_none()
     }
 
     /// Time since our last write, or since the object was made.
@@ -113,8 +118,12 @@ impl<'a> Condition<'a> {
 
     /// Whether it is about an older generation.
     pub(super) fn is_stale(self, generation: i64) -> bool {
-        let observed = self.0.get("observedGeneration").and_then(Value::as_i64);
-        observed.is_some_and(|observed| observed < generation)
+        self.observed().is_some_and(|observed| observed < generation)
+    }
+
+    /// The generation it is about; zero is what some controllers write for "not told".
+    pub(super) fn observed(self) -> Option<i64> {
+        self.0.get("observedGeneration").and_then(Value::as_i64).filter(|observed| *observed > 0)
     }
 
     /// `Ready=False (Reason): message`.

@@ -29,7 +29,7 @@ pub(super) fn pod(view: View<'_>) -> Verdict {
         "Failed" => return Verdict::degraded(format!("failed: {why}")),
         _ => {}
     }
-    if let Some(stuck) = pods::pods_verdict(std::slice::from_ref(view.object), view.context.now)
+    if let Some(stuck) = pods::pods_verdict_at(std::slice::from_ref(view.object), view.context.now)
         && stuck.broken
     {
         let verdict = Verdict::new(Health::Degraded, stuck.reason, stuck.message);

@@ -10,9 +10,11 @@
 mod accept;
 mod admit;
 mod health;
+mod library;
 mod plan;
 mod property;
 mod refusal;
+mod rules;
 mod secret;
 mod tracker;
 mod world;

@@ -6,6 +6,7 @@ pub(crate) mod why;
 pub(crate) mod cluster;
 pub(crate) mod source;
 pub(crate) mod lint;
+pub(crate) mod health;
 pub(crate) mod reason;
 pub(crate) mod version;
 
