@@ -54,6 +54,9 @@ pub struct Run {
     /// Writes to the API server per second, over a longer time.
     #[arg(long, env = "TIDEGATE_WRITES_PER_SECOND", default_value_t = 20)]
     pub writes_per_second: u32,
+    /// Account (`NAMESPACE/NAME`) that writes for Apps which name none; without it the agent writes as itself.
+    #[arg(long, env = "TIDEGATE_DEFAULT_SERVICE_ACCOUNT", value_name = "NAMESPACE/NAME")]
+    pub default_service_account: Option<String>,
     /// Form of the log.
     #[arg(long, env = "TIDEGATE_LOG", value_enum, default_value_t = LogForm::Text)]
     pub log: LogForm,
@@ -147,6 +150,8 @@ pub struct Config {
     pub namespace: String,
     /// Where to serve health and metrics; `None`: nowhere.
     pub http: Option<SocketAddr>,
+    /// Account (`NAMESPACE/NAME`) that writes for Apps which name none; `None`: the agent itself.
+    pub default_service_account: Option<String>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -164,6 +169,7 @@ impl Config {
             state: state_dir.map_or(StateAt::Secrets, StateAt::Directory),
             namespace: DEFAULT_NAMESPACE.to_owned(),
             http: None,
+            default_service_account: None,
             limits: Limits::default(),
         }
     }
@@ -193,6 +199,7 @@ impl TryFrom<&Run> for Config {
         let mut config = Config::new(run.join_file.clone(), kubeconfig, run.state_dir.clone());
         config.namespace.clone_from(&run.namespace);
         config.http = Some(run.http);
+        config.default_service_account.clone_from(&run.default_service_account);
         config.limits.writes_per_second = run.writes_per_second.max(1);
         config.limits.writes_burst = config.limits.writes_per_second * 2;
         Ok(config)

@@ -15,6 +15,7 @@ use kube::client::{Body, ConfigExt as _};
 use serde_json::Value;
 use tower::{BoxError, ServiceBuilder};
 
+use super::account::Account;
 use super::kinds::Discovery;
 use super::limit::{Cost, Limiter, Permit};
 use super::{Error, Reply};
@@ -49,6 +50,7 @@ pub struct Options<'a> {
 pub struct Cluster {
     client: kube::Client,
     limiter: Arc<Limiter>,
+    account: Option<Arc<Account>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) discovery: Arc<Discovery>,
 }
@@ -113,13 +115,16 @@ impl Ask {
         if self.method == Method::GET { Cost::Read } else { Cost::Write }
     }
 
-    fn request(&self) -> Result<Request<Body>, Error> {
+    fn request(&self, account: Option<&Account>) -> Result<Request<Body>, Error> {
         let mut builder = Request::builder()
             .method(self.method.clone())
             .uri(&self.path)
             .header(http::header::ACCEPT, self.accept.header());
         if let Some(etag) = &self.etag {
             builder = builder.header(http::header::IF_NONE_MATCH, etag);
+        }
+        for (name, value) in account.into_iter().flat_map(Account::headers) {
+            builder = builder.header(name, value);
         }
         let body = match &self.body {
             Some((content_type, bytes)) => {
@@ -145,7 +150,17 @@ impl Cluster {
             limits.in_flight,
         );
         let discovery = Arc::new(Discovery::default());
-        Ok(Cluster { client, limiter, metrics: options.metrics, discovery })
+        Ok(Cluster { client, limiter, account: None, metrics: options.metrics, discovery })
+    }
+
+    /// The same API server in the name of `account`, over the same connections and under the same limits.
+    pub fn speaking_for(&self, account: Account) -> Cluster {
+        Cluster { account: Some(Arc::new(account)), ..self.clone() }
+    }
+
+    /// In whose name requests are made, when not in the agent's own.
+    pub fn account(&self) -> Option<&Account> {
+        self.account.as_deref()
     }
 
     /// Sends one request and reads the whole answer. An error means that the request did not arrive, or
@@ -181,7 +196,9 @@ impl Cluster {
     }
 
     async fn exchange(&self, ask: &Ask) -> Result<(Reply, Option<String>), Lost> {
-        let request = ask.request().map_err(|e| Lost { sent: false, why: e.to_string() })?;
+        let request = ask
+            .request(self.account.as_deref())
+            .map_err(|e| Lost { sent: false, why: e.to_string() })?;
         let answer = self.client.send(request).await.map_err(|fault| Lost::of(&fault))?;
         let code = answer.status().as_u16();
         let (head, body) = answer.into_parts();
@@ -204,7 +221,7 @@ impl Cluster {
     pub(super) async fn stream(&self, ask: &Ask) -> Result<http::Response<Body>, Error> {
         let permit: Permit = self.limiter.acquire(Cost::Read).await;
         let start = Instant::now();
-        let request = ask.request()?;
+        let request = ask.request(self.account.as_deref())?;
         let got = tokio::time::timeout(ANSWER_MAX, self.client.send(request)).await;
         drop(permit);
         let answer = match got {

@@ -13,6 +13,7 @@ mod discover;
 
 mod client;
 
+mod account;
 mod kinds;
 
 mod resource;
@@ -21,6 +22,7 @@ mod limit;
 
 use std::time::Duration;
 
+pub use account::Account;
 pub use apply::{Force, Validation};
 pub use client::{Cluster, Options};
 pub use delete::Propagation;

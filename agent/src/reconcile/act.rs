@@ -11,11 +11,16 @@ use super::needs::{met, waves_healthy};
 use super::prune::prune;
 use super::report::{Acted, Trouble};
 use super::stage::{Correction, Ledger, Stage};
+use super::tenant;
 use super::terminating::terminating;
 
 /// Applies, then prunes what is no longer desired if nothing failed.
 pub(super) async fn act(stage: Stage<'_>, plan: &Plan, ledger: &mut Ledger<'_>) -> Acted {
     let mut acted = Acted::default();
+    let writes = !plan.prune.is_empty() || plan.tasks().any(|task| task.action.writes());
+    if writes && let Err(trouble) = allowed(stage, plan).await {
+        return Acted::nothing(trouble);
+    }
     if let Err(trouble) = claim(stage, plan, ledger).await {
         return Acted::nothing(trouble);
     }
@@ -38,6 +43,23 @@ pub(super) async fn act(stage: Stage<'_>, plan: &Plan, ledger: &mut Ledger<'_>) 
         acted.others.extend(stored.err());
     }
     acted
+}
+
+/// Whoever shall write must exist, unless the App itself brings the account.
+async fn allowed(stage: Stage<'_>, plan: &Plan) -> Result<(), Trouble> {
+    let Some(account) = stage.writer.account() else { return Ok(()) };
+    if tenant::exists(stage.shared, stage.writer).await?
+        || stage.release.desired.get(&tenant::key(account)).is_some()
+    {
+        return Ok(());
+    }
+    let dropped: Vec<_> = plan.prunes().map(|task| &task.key).collect();
+    if dropped.is_empty() {
+        let why = format!("its service account `{account}` does not exist");
+        Err(Trouble::waiting(Reason::Forbidden, why))
+    } else {
+        Err(tenant::orphans(account, dropped.into_iter()))
+    }
 }
 
 /// Stores the union of old and new before the first write. Without it nothing new is written; what was

@@ -44,8 +44,7 @@ pub(super) async fn apply(
     for _ in 0..TRIES_MAX {
         let manager = ownership.manager();
         let reply = stage
-            .shared
-            .cluster
+            .writer
             .apply(&resource, key, &body, manager, (force, validation))
             .await
             .map_err(|fault| Trouble::unreachable(&fault))?;
@@ -165,7 +164,20 @@ pub(super) fn understand(stage: Stage<'_>, key: &ObjectKey, verb: Verb, reply: &
         text: &reply.text,
         retry_after: reply.retry_after,
     };
-    classify(&asked, &answer)
+    let failure = classify(&asked, &answer);
+    match escalation(reply).filter(|_| failure.class == Class::Forbidden) {
+        Some(message) => Failure { message, ..failure },
+        None => failure,
+    }
+}
+
+/// The rules that somebody would have to hold to pass them on. The server says first who asked, with all groups, and a
+/// message that is cut would end before the rules.
+fn escalation(reply: &Reply) -> Option<String> {
+    let message = reply.body.get("message")?.as_str()?;
+    let (_, rules) =
+        message.split_once("attempting to grant RBAC permissions not currently held:")?;
+    Some(format!("it grants rights that its account does not hold: {}", rules.trim()))
 }
 
 /// What a refusal asks for before it is believed.
@@ -183,7 +195,7 @@ async fn refused(
     if class == Class::Invalid && uid.is_some() {
         let probe = plan::probe_body(body, "tidegate-probe");
         let manager = Ownership::of(stage.app);
-        let answer = stage.shared.cluster.probe(resource, key, &probe, manager.manager()).await;
+        let answer = stage.writer.probe(resource, key, &probe, manager.manager()).await;
         if let Ok(reply) = answer {
             failure = plan::probe_verdict(failure, reply.code);
         }

@@ -205,6 +205,7 @@ fn options(options: &GrantOptions, trace: Option<TraceContext>) -> Options {
         drift: options.drift.clone(),
         allow: options.allow.iter().cloned().collect(),
         traceparent: trace.map(|t| t.traceparent).unwrap_or_default(),
+        choices: String::from_utf8_lossy(&options.choices).into_owned(),
     }
 }
 

@@ -23,6 +23,8 @@ mod terminating;
 
 mod stage;
 
+mod tenant;
+
 mod observe;
 mod validate;
 
@@ -50,6 +52,7 @@ use mirror::Mirror;
 use observe::observe;
 use report::{Acted, Seen, Trouble, observation, verdicts};
 use stage::Stage;
+use tenant::writer;
 use validate::{Release, validate};
 
 use crate::clock::Clock;
@@ -70,6 +73,7 @@ pub struct Shared {
     clock: Clock,
     limits: Limits,
     namespace: String,
+    default_account: Option<String>,
     mirror: Arc<Mirror>,
     /// Held while content and the grant that needs it are written, and while old content is removed.
     content: tokio::sync::Mutex<()>,
@@ -145,8 +149,13 @@ impl App {
             Err(trouble) => return Acted::nothing(trouble),
         };
         // 4 act (client)
+        let writer = match writer(&self.shared, &held.options) {
+            Ok(writer) => writer,
+            Err(trouble) => return Acted::nothing(trouble),
+        };
         let stage = Stage {
             shared: &self.shared,
+            writer: &writer,
             app: &self.name,
             release,
             observed: &observed,

@@ -172,7 +172,7 @@ async fn delete(
         Spread::Background => Propagation::Background,
         Spread::Foreground => Propagation::Foreground,
     };
-    let reply = stage.shared.cluster.delete(place, key, uid, propagation).await;
+    let reply = stage.writer.delete(place, key, uid, propagation).await;
     let reply = reply.map_err(|e| Trouble::unreachable(&e))?;
     if reply.is_success() || reply.code == 404 {
         return Ok(());
@@ -194,7 +194,8 @@ async fn detach(
         return Ok(());
     }
     // Another manager than ours, or the patch itself would make an entry of ours.
-    let patched = cluster.patch(place, key, &Value::Array(patch), "tidegate-agent-detach").await;
+    let patched =
+        stage.writer.patch(place, key, &Value::Array(patch), "tidegate-agent-detach").await;
     let patched = patched.map_err(|e| Trouble::unreachable(&e))?;
     if patched.is_success() || patched.code == 404 {
         Ok(())

@@ -9,12 +9,15 @@ use super::observe::Observed;
 use super::refusals::Refusals;
 use super::report::Trouble;
 use super::validate::Release;
+use crate::cluster::Cluster;
 use crate::state::Held;
 
 /// What acting works with.
 #[derive(Clone, Copy)]
 pub(super) struct Stage<'a> {
     pub(super) shared: &'a Shared,
+    /// Writes go through this one: it speaks for the App's account.
+    pub(super) writer: &'a Cluster,
     pub(super) app: &'a AppName,
     pub(super) release: &'a Release,
     pub(super) observed: &'a Observed,

@@ -21,6 +21,9 @@ pub struct Options {
     /// W3C trace context of the rollout.
     #[serde(default)]
     pub traceparent: String,
+    /// What the App chose for the agent, as it came ([`super::Choices`]).
+    #[serde(default)]
+    pub choices: String,
 }
 
 /// What the agent holds for one App, durably.

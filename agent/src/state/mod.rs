@@ -7,12 +7,14 @@
 mod store;
 
 mod content;
+mod choices;
 mod held;
 
 mod vault;
 
 mod directory;
 
+pub use choices::Choices;
 pub use content::Pack;
 pub use held::{Held, Options};
 pub use store::State;

@@ -7,6 +7,7 @@ pub(crate) mod health;
 pub(crate) mod order;
 pub(crate) mod ownership;
 pub(crate) mod prune;
+pub(crate) mod tenancy;
 
 pub(crate) mod scene;
 
@@ -52,6 +53,10 @@ macro_rules! play_all {
                 s30_a_definition_with_foreign_instances_stays
                 s31_what_was_removed_by_hand_is_forgotten_and_a_silent_group_is_waited_for
                 s32_a_namespace_with_foreign_objects_stays_and_they_are_named;
+            tenancy:
+                s06_a_role_comes_before_its_binding_under_a_limited_account
+                s33_without_its_account_nothing_of_an_app_is_deleted_and_what_stays_is_listed
+                s53_rights_that_an_account_does_not_hold_are_named_and_not_bound;
             drift:
                 s34_an_edited_field_is_corrected_within_two_seconds
                 s35_a_thousand_changes_of_what_is_not_ours_cost_no_request

@@ -3,19 +3,11 @@
 use std::time::Duration;
 
 use model::{Phase, Reason};
-use proto::convert::GrantOptions;
 use serde_json::{Value, json};
 
 use super::order::{definition, widget};
 use super::outside::uid;
-use super::scene::{Scene, namespace, quiet, requests};
-
-/// An empty set that a person allowed to delete everything.
-fn delete_all(scene: &Scene, epoch: u64) {
-    let allow = vec!["EmptySet".to_owned(), "NamespaceWipe".to_owned(), "MassPrune".to_owned()];
-    let options = GrantOptions { allow, ..GrantOptions::default() };
-    scene.hub.grant_with(&scene.name, epoch, &[], options);
-}
+use super::scene::{Scene, delete_all, namespace, quiet, requests};
 
 /// Waits until the prune of `epoch` says why it does not get on.
 async fn blocked(scene: &Scene, epoch: u64, about: &str) -> String {
@@ -129,7 +121,7 @@ pub(crate) async fn s31_what_was_removed_by_hand_is_forgotten_and_a_silent_group
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     scene.hub.listen(&format!("hub.{}.internal", crate::hub::FLEET)).await;
-    delete_all(scene, 3);
+    delete_all(scene, 3, &json!({}));
     let waits = blocked(scene, 3, "Widget").await;
     assert!(waits.contains("cannot be looked at"), "{waits}");
     assert!(scene.outside.get(&scene.namespace()).await.is_some(), "it may still hold something");
@@ -149,7 +141,7 @@ pub(crate) async fn s32_a_namespace_with_foreign_objects_stays_and_they_are_name
     scene.grant(1, &[other.clone(), inside("ours")]);
     scene.healthy(1).await;
     scene.outside.create_as("kubectl-create", &inside("foreign")).await.ok();
-    delete_all(scene, 2);
+    delete_all(scene, 2, &json!({}));
     let message = blocked(scene, 2, "foreign").await;
     assert!(message.contains("ConfigMap"), "{message}");
     assert!(scene.outside.get(&inside("ours")).await.is_none(), "ours went");

@@ -148,6 +148,14 @@ impl Scene {
     }
 }
 
+/// An empty set that a person allowed to delete everything.
+pub(crate) fn delete_all(scene: &Scene, epoch: u64, choices: &Value) {
+    let allow = vec!["EmptySet".to_owned(), "NamespaceWipe".to_owned(), "MassPrune".to_owned()];
+    let choices = choices.to_string().into_bytes();
+    let options = GrantOptions { allow, choices, ..GrantOptions::default() };
+    scene.hub.grant_with(&scene.name, epoch, &[], options);
+}
+
 pub(crate) fn namespace(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 }

@@ -1,0 +1,33 @@
+//! What an App chose for the agent. It travels with the grant as JSON; members that this version does not know are left
+//! unread, and what is absent is the careful default.
+
+use serde::{Deserialize, Serialize};
+
+/// Choices of one App.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Choices {
+    /// `NAMESPACE/NAME` of the account that writes; empty: the agent's default.
+    pub service_account: String,
+}
+
+impl Choices {
+    /// Reads what came with a grant; nothing is the default.
+    pub fn read(json: &str) -> Result<Choices, serde_json::Error> {
+        if json.is_empty() { Ok(Choices::default()) } else { serde_json::from_str(json) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_and_the_unknown_are_the_default_and_nonsense_is_an_error() {
+        assert_eq!(Choices::read("").unwrap(), Choices::default());
+        assert_eq!(Choices::read(r#"{"later": [1]}"#).unwrap(), Choices::default());
+        let read = Choices::read(r#"{"serviceAccount": "shop/tenant"}"#).unwrap();
+        assert_eq!(read.service_account, "shop/tenant");
+        assert!(Choices::read("[]").is_err() && Choices::read("{").is_err());
+    }
+}
