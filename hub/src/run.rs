@@ -13,7 +13,7 @@ use crate::{
     http::{self, AdminToken},
     pki::{self, Authority},
     registry::{self, Registry},
-    source::{self, SourceConfig, SourceLimits, Sources},
+    source::{self, KubernetesApi, SourceConfig, SourceLimits, Sources, Surroundings},
     store::{self, SledStore, Store, log::Log},
 };
 
@@ -102,7 +102,8 @@ async fn start_on(
     let fleet = Arc::new(Fleet::new(clock.clone()));
     let desk = Arc::new(Desk::new());
     let limits = SourceLimits { interval: config.poll, ..SourceLimits::default() };
-    let sources = Sources::start(&dir.join("sources"), clock.clone(), limits)?;
+    let beside = Surroundings { own: dir.to_owned(), kubernetes: KubernetesApi::of_pod() };
+    let sources = Sources::start_beside(&dir.join("sources"), clock.clone(), limits, beside)?;
     for record in registry.sources().values() {
         if let Err(error) = sources.add(SourceConfig::from(record)) {
             tracing::error!(source = %record.name, %error, "source cannot be followed");

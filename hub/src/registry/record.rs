@@ -2,7 +2,10 @@
 //! so that old records decode for ever.
 
 use jiff::Timestamp;
-use model::{ClusterName, ClusterUid, Digest, Labels, SourceName};
+use model::{
+    ClusterName, ClusterUid, Digest, Labels, SourceName,
+    source::{SourceAuth, SourceVerify, SourceWebhook},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::store::{self, Table};
@@ -127,6 +130,21 @@ pub struct SourceRecord {
     /// File on the hub with further roots to trust for this source.
     #[serde(default)]
     pub ca_file: Option<String>,
+    /// Name of the chart, when the URL is a Helm repository.
+    #[serde(default)]
+    pub chart: Option<String>,
+    /// Folders and files that count; all when empty.
+    #[serde(default)]
+    pub paths: Vec<String>,
+    /// How the hub proves itself: places of secrets, never secrets.
+    #[serde(default)]
+    pub auth: SourceAuth,
+    /// Which commits are trusted.
+    #[serde(default)]
+    pub verify: Option<SourceVerify>,
+    /// Who may hint at news.
+    #[serde(default)]
+    pub webhook: Option<SourceWebhook>,
     /// When it was added.
     pub created_at: Timestamp,
 }

@@ -199,6 +199,11 @@ fn sources_come_and_go_by_name() {
         reference: "main".to_owned(),
         credentials_file: None,
         ca_file: None,
+        chart: None,
+        paths: Vec::new(),
+        auth: model::source::SourceAuth::default(),
+        verify: None,
+        webhook: None,
         created_at: fleet.clock.now(),
     };
     fleet.registry.add_source(source.clone()).unwrap();

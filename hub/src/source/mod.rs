@@ -7,12 +7,15 @@
 //! A source that fails never means that something is gone: the last commit that was fetched stays, also
 //! over a restart, until the server gives a newer one. Fetches are bounded in number, time and size.
 //!
-//! Deliberately absent: what the files mean (that is `render`), ssh, submodules, webhooks.
+//! Deliberately absent: what the files mean (that is `render`), submodules, large files kept elsewhere (LFS).
 
 mod poll;
 mod git;
 mod backoff;
 mod config;
+mod place;
+mod follow;
+mod secret;
 
 use std::{
     collections::BTreeMap,
@@ -34,6 +37,8 @@ use tokio::{
 };
 
 pub use config::{ConfigError, SourceConfig};
+use secret::Vault;
+pub use secret::{KubernetesApi, NotAPlace, SecretError, SecretRef, Surroundings};
 
 use crate::clock::Clock;
 
@@ -136,6 +141,7 @@ struct Shared {
     clock: Clock,
     limits: SourceLimits,
     permits: Arc<Semaphore>,
+    vault: Vault,
     entries: Mutex<BTreeMap<SourceName, Entry>>,
     changed: watch::Sender<u64>,
 }
@@ -161,11 +167,23 @@ impl Sources {
     /// Takes `dir/sources` for its mirrors, after the locks that a killed hub left there are gone. The
     /// caller holds the lock of `dir`: no other process may use it.
     pub fn start(dir: &Path, clock: Clock, limits: SourceLimits) -> Result<Sources, Error> {
+        let beside = Surroundings { own: dir.join("sources"), kubernetes: KubernetesApi::of_pod() };
+        Sources::start_beside(dir, clock, limits, beside)
+    }
+
+    /// As [`Sources::start`], with what is round it.
+    pub fn start_beside(
+        dir: &Path,
+        clock: Clock,
+        limits: SourceLimits,
+        beside: Surroundings,
+    ) -> Result<Sources, Error> {
         let folder = dir.join("sources");
         let fault = |source| Error::Folder { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(fault)?;
         git::tidy(&folder).map_err(fault)?;
         Ok(Sources(Arc::new(Shared {
+            vault: Vault::new(beside, clock.clone()),
             folder,
             clock,
             limits,
@@ -191,11 +209,13 @@ impl Sources {
             fetches: 0,
         };
         let config = Arc::new(config);
+        let (vault, clock) = (self.0.vault.clone(), self.0.clock.clone());
+        let mirror = git::Mirror::new(&self.0.folder, config.clone(), self.0.limits, vault, clock)?;
         let state = Arc::new(Mutex::new(Followed { status, snapshot: None }));
         let poke = Arc::new(Notify::new());
         let stop = Arc::new(AtomicBool::new(false));
         let poll = poll::Poll {
-            mirror: git::Mirror::new(&self.0.folder, config.clone(), self.0.limits),
+            mirror,
             state: state.clone(),
             poke: poke.clone(),
             stop: stop.clone(),

@@ -50,24 +50,29 @@ impl Poll {
         }
         let mut failures = 0_u32;
         loop {
-            let pause = match self.look(&mirror).await {
+            let (pause, asked) = match self.look(&mirror).await {
                 Ok(look) => {
                     failures = 0;
+                    let asked = look.pause.unwrap_or_default();
                     self.good(look);
                     // A tenth of jitter, so that many sources spread over the interval.
                     let tenth = u64::try_from(self.limits.interval.as_millis() / 10).unwrap_or(0);
-                    self.limits.interval + Duration::from_millis(dice() % (tenth + 1))
+                    let pause = self.limits.interval + Duration::from_millis(dice() % (tenth + 1));
+                    (pause.max(asked), asked)
                 }
                 Err(fault) => {
                     failures = failures.saturating_add(1);
                     let pause = backoff::pause(failures, self.limits.backoff_max, dice());
-                    let pause = pause.max(self.limits.interval);
+                    let asked = fault.pause.unwrap_or_default();
+                    let pause = pause.max(self.limits.interval).max(asked);
                     self.bad(&fault, pause);
-                    pause
+                    (pause, asked)
                 }
             };
+            // A poke ends our own pause, never the one that the server asked for.
+            tokio::time::sleep(asked).await;
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pause.saturating_sub(asked)) => {}
                 () = self.poke.notified() => {}
             }
         }

@@ -41,6 +41,7 @@ const CRATES: &[(&str, &str)] = &[
 const NAMED_IN: &[(&str, &[&str])] = &[
     ("sled", &["hub/src/store/"]),
     ("gix", &["hub/src/source/git"]),
+    ("russh", &["hub/src/source/git"]),
     ("rcgen", &["hub/src/pki/", "agent/src/identity/", "integration/"]),
     (
         "rustls",

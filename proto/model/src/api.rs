@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Fix, Grant, Labels, Next, Reason, State};
+use crate::{
+    Fix, Grant, Labels, Next, Reason, State,
+    source::{SourceAuth, SourceVerify, SourceWebhook},
+};
 
 /// `apiVersion` of every document.
 pub const API_VERSION: &str = "cli.tidegate/v1";
@@ -53,6 +56,15 @@ pub struct SourceItem {
     /// When the ref was last looked at with success.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub fetched_at: Option<Timestamp>,
+    /// Who signed the revision, when signatures are asked for: `ada (SHA256:…)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// The last rewriting of history that was noticed, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewritten: Option<String>,
+    /// Path of the hub where webhooks of this source are taken, when it has a secret for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
 }
 
 /// A registered cluster.
@@ -268,9 +280,9 @@ pub struct WhyStep {
 pub struct AddSource {
     /// Its name.
     pub name: String,
-    /// `file://…` or `https://…`.
+    /// `https://…`, `ssh://…`, `git@host:path`, `file://…`, `oci://…`.
     pub url: String,
-    /// The ref to follow, such as `main`.
+    /// What to follow: a branch or tag, `semver:RANGE` over the tags, a commit, or a digest for `oci://`.
     #[serde(rename = "ref")]
     pub reference: String,
     /// File on the hub that holds `user:password` for `https://`.
@@ -279,6 +291,21 @@ pub struct AddSource {
     /// File on the hub with the CA of the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<String>,
+    /// Name of the chart, when the URL is a Helm repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart: Option<String>,
+    /// Folders and files that count; a commit that changes none of them is passed over. Empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// How the hub proves itself.
+    #[serde(default)]
+    pub auth: SourceAuth,
+    /// Which commits are trusted; all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<SourceVerify>,
+    /// Who may hint that there is something new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<SourceWebhook>,
 }
 
 /// Adds a cluster.

@@ -20,6 +20,7 @@
 #![warn(missing_docs)]
 
 pub mod api;
+pub mod source;
 mod report;
 mod grant;
 mod content;

@@ -1,7 +1,10 @@
 //! `tidegate source add|list|delete`.
 
 use clap::Subcommand;
-use model::api::{AddSource, List, SourceItem};
+use model::{
+    api::{AddSource, List, SourceItem},
+    source::SourceAuth,
+};
 
 use super::{Context, get, segment};
 use crate::error::{Error, Exit};
@@ -45,6 +48,11 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Exit, Er
                 reference: reference.clone(),
                 credentials_file: credentials_file.clone(),
                 ca_file: ca_file.clone(),
+                chart: None,
+                paths: Vec::new(),
+                auth: SourceAuth::default(),
+                verify: None,
+                webhook: None,
             };
             drop::<serde_json::Value>(context.hub.post("sources", &body).await?);
             context.output.say(&format!("source/{name} added"));

@@ -40,6 +40,9 @@ pub(super) fn item(parts: &Parts, record: &SourceRecord) -> SourceItem {
         message: state.message().to_owned(),
         revision: status.as_ref().and_then(|s| s.revision.as_ref()).map(ToString::to_string),
         fetched_at: status.and_then(|s| s.fetched_at),
+        signed_by: None,
+        rewritten: None,
+        webhook: None,
     }
 }
 
@@ -55,6 +58,11 @@ pub(super) async fn add(
         reference: asked.reference,
         credentials_file: asked.credentials_file,
         ca_file: asked.ca_file,
+        chart: asked.chart,
+        paths: asked.paths,
+        auth: asked.auth,
+        verify: asked.verify,
+        webhook: asked.webhook,
         created_at: parts.clock.now(),
     };
     let config = SourceConfig::from(&record);

@@ -1,6 +1,6 @@
 //! What went wrong with a remote or a mirror, as one of the reasons that people know.
 
-use std::{fmt, io, path::Path};
+use std::{fmt, io, path::Path, time::Duration};
 
 use model::Reason;
 
@@ -14,19 +14,21 @@ pub(in crate::source) struct Fault {
     pub(in crate::source) reason: Reason,
     /// What and where.
     pub(in crate::source) message: String,
+    /// The server asked to be left alone for so long.
+    pub(in crate::source) pause: Option<Duration>,
     /// The mirror itself is broken, and can be built anew.
     pub(super) damaged: bool,
 }
 
 impl Fault {
     pub(in crate::source) fn new(reason: Reason, message: impl Into<String>) -> Fault {
-        Fault { reason, message: message.into(), damaged: false }
+        Fault { reason, message: message.into(), pause: None, damaged: false }
     }
 
     /// The mirror in `dir` cannot be used.
     pub(super) fn damaged(dir: &Path, why: impl fmt::Display) -> Fault {
         let message = format!("mirror `{}` is damaged: {why}", dir.display());
-        Fault { reason: Reason::Internal, message, damaged: true }
+        Fault { damaged: true, ..Fault::new(Reason::Internal, message) }
     }
 
     /// What gix said about the mirror in `dir`.
@@ -44,11 +46,31 @@ impl Fault {
         Fault::new(reason, format!("mirror `{}`: {error}", dir.display()))
     }
 
+    /// With the pause that the server asked for.
+    pub(in crate::source) fn after(self, pause: Option<Duration>) -> Fault {
+        Fault { pause, ..self }
+    }
+
+    /// What the HTTPS client said about the remote at `url`.
+    pub(in crate::source) fn of_http(url: &str, error: &reqwest::Error) -> Fault {
+        let mut causes = vec![Cause::read(error)];
+        let mut next = std::error::Error::source(error);
+        while let Some(cause) = next {
+            causes.push(Cause::read(cause));
+            next = cause.source();
+        }
+        Fault::judged(url, &causes, &[])
+    }
+
     /// What gix said about the remote at `url`.
     pub(super) fn of(url: &str, error: &gix::Error) -> Fault {
         let causes: Vec<Cause> = error.iter_errors().map(Cause::read).collect();
         let class = error.classify().map(|found| found.class()).collect::<Vec<_>>();
-        let (reason, words) = judge(&causes, &class);
+        Fault::judged(url, &causes, &class)
+    }
+
+    fn judged(url: &str, causes: &[Cause], class: &[gix::error::Class]) -> Fault {
+        let (reason, words) = judge(causes, class);
         let deepest = causes.last().map(|cause| quote(&cause.text)).unwrap_or_default();
         Fault::new(reason, format!("`{url}`: {words}: {deepest}"))
     }
@@ -62,7 +84,6 @@ fn is_full(kind: io::ErrorKind) -> bool {
 struct Cause {
     text: String,
     io: Option<io::ErrorKind>,
-    status: Option<u16>,
     slow: bool,
 }
 
@@ -72,7 +93,6 @@ impl Cause {
         Cause {
             text: error.to_string(),
             io: error.downcast_ref::<io::Error>().map(io::Error::kind),
-            status: http.and_then(reqwest::Error::status).map(|status| status.as_u16()),
             slow: http.is_some_and(reqwest::Error::is_timeout),
         }
     }
@@ -84,7 +104,6 @@ fn judge(causes: &[Cause], class: &[gix::error::Class]) -> (Reason, &'static str
     let says = |words: &str| causes.iter().any(|cause| cause.text.contains(words));
     let is = |kind: io::ErrorKind| causes.iter().any(|cause| cause.io == Some(kind));
     let exhausted = class.iter().any(|class| matches!(class, Class::ResourceExhaustion(_)));
-    let status = causes.iter().find_map(|cause| cause.status);
     if causes.iter().any(|cause| cause.io.is_some_and(is_full)) {
         (Reason::DiskFull, "the disk of the hub is full")
     } else if exhausted {
@@ -93,16 +112,12 @@ fn judge(causes: &[Cause], class: &[gix::error::Class]) -> (Reason, &'static str
         (Reason::GitTimeout, "the server does not answer in time")
     } else if says("peer certificate") || says("received fatal alert") || says("corrupt message") {
         (Reason::GitTlsFailed, "the connection cannot be trusted")
-    } else if says("No credentials were returned") {
-        (Reason::GitAuthFailed, "the server asks for credentials and the source has none")
-    } else if class.contains(&Class::Unauthenticated) || matches!(status, Some(401 | 403 | 407)) {
-        (Reason::GitAuthFailed, "the server refuses access")
-    } else if matches!(status, Some(404 | 410)) || class.contains(&Class::NotFound) {
+    } else if says("proxy authorization required") {
+        (Reason::GitAuthFailed, "the proxy refuses access")
+    } else if class.contains(&Class::NotFound) {
         (Reason::GitNotARepository, "there is no repository")
     } else if class.contains(&Class::Unsupported) || class.contains(&Class::Validation) {
         (Reason::GitNotARepository, "this is not how a Git server answers")
-    } else if status.is_some() {
-        (Reason::GitUnreachable, "the server answers with an error")
     } else if is(io::ErrorKind::UnexpectedEof) || says("the pack sent by the remote") {
         (Reason::GitUnreachable, "the transfer broke off")
     } else {
@@ -111,7 +126,7 @@ fn judge(causes: &[Cause], class: &[gix::error::Class]) -> (Reason, &'static str
 }
 
 /// Text of somebody else: one line, bounded, without the URL that stands before it already.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let text = text.split(" for url (").next().unwrap_or_default();
     let mut out: String =
         text.chars().take(QUOTE_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();

@@ -4,8 +4,12 @@
 //! Configuration of the machine and of users is not read, no helper program is asked for credentials,
 //! nothing is checked out.
 
-mod connect;
 mod watchdog;
+mod connect;
+mod http;
+mod ssh;
+mod call;
+mod throttle;
 mod tree;
 mod fault;
 
@@ -17,15 +21,25 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use gix::{ObjectId, Repository, bstr::ByteSlice, remote::fetch::Shallow};
 use jiff::Timestamp;
 use model::{Commit, Reason, Revision, SourceName};
+use tokio::runtime::Handle;
 
 pub(super) use fault::Fault;
 
-use super::{Snapshot, SourceLimits, config::SourceConfig};
+use super::{
+    Snapshot, SourceLimits,
+    config::{ConfigError, SourceConfig},
+    follow::Follow,
+    secret::Vault,
+};
+use crate::clock::Clock;
+use call::Call;
+use connect::Link;
 use tree::GitTree;
 
 /// Refs that a server may list for the name that we ask for.
@@ -41,7 +55,10 @@ const ORIGIN: &str = "tidegate-origin";
 #[derive(Debug, Clone)]
 pub(super) struct Mirror {
     config: Arc<SourceConfig>,
+    follow: Follow,
     limits: SourceLimits,
+    clock: Clock,
+    link: Arc<Link>,
     dir: PathBuf,
     damage: Arc<AtomicBool>,
 }
@@ -53,6 +70,8 @@ pub(super) struct Look {
     pub(super) snapshot: Option<Snapshot>,
     /// Whether objects had to be fetched.
     pub(super) fetched: bool,
+    /// How long the server asked to be left alone, though it answered.
+    pub(super) pause: Option<Duration>,
 }
 
 /// Removes what a killed process left in the mirrors below `folder`: locks, half-received packs, and
@@ -103,9 +122,19 @@ pub(super) fn discard(folder: &Path, name: &SourceName) {
 }
 
 impl Mirror {
-    pub(super) fn new(folder: &Path, config: Arc<SourceConfig>, limits: SourceLimits) -> Mirror {
+    /// The mirror of a source below `folder`. Needs a tokio runtime.
+    pub(super) fn new(
+        folder: &Path,
+        config: Arc<SourceConfig>,
+        limits: SourceLimits,
+        vault: Vault,
+        clock: Clock,
+    ) -> Result<Mirror, ConfigError> {
         let dir = folder.join(format!("{}.git", config.name));
-        Mirror { config, limits, dir, damage: Arc::new(AtomicBool::new(false)) }
+        let (place, follow) = (config.place()?, config.follow()?);
+        let link = Link::new(config.clone(), place, limits, vault, Handle::current());
+        let damage = Arc::new(AtomicBool::new(false));
+        Ok(Mirror { config, follow, limits, clock, link: Arc::new(link), dir, damage })
     }
 
     pub(super) fn name(&self) -> &SourceName {
@@ -166,7 +195,7 @@ impl Mirror {
         self.damage.store(false, Ordering::Relaxed);
         // Opened again: what was opened under the other name looks for its files there.
         let snapshot = self.stored()?;
-        Ok(Look { snapshot, fetched: true })
+        Ok(Look { snapshot, fetched: true, pause: None })
     }
 
     fn look_into(
@@ -176,23 +205,37 @@ impl Mirror {
         stop: &AtomicBool,
     ) -> Result<Look, Fault> {
         let repo = self.open(dir)?;
-        let guard = watchdog::Guard::new(dir, &self.limits, stop);
-        let result = guard.watch(|interrupt| self.fetch(&repo, interrupt));
-        let (fetched, id) = result.map_err(|fault| guard.verdict().unwrap_or(fault))?;
+        let call = Call::new(self.clock.clone());
+        let guard = watchdog::Guard::new(dir, &self.limits, stop, &call);
+        let result = guard.watch(|interrupt| self.fetch(&repo, &call, interrupt));
+        let (fetched, id) = result.map_err(|fault| {
+            let fault = guard.verdict().or_else(|| call.said()).unwrap_or(fault);
+            if fault.reason == Reason::GitAuthFailed || fault.reason == Reason::GitTlsFailed {
+                self.link.forget();
+            }
+            fault
+        })?;
         let snapshot = self.snapshot(&repo, id)?;
         let known = have == Some(&snapshot.revision.commit);
-        Ok(Look { snapshot: (!known).then_some(snapshot), fetched })
+        Ok(Look { snapshot: (!known).then_some(snapshot), fetched, pause: call.pause() })
     }
 
     /// Lists the ref, and receives a pack only when it is not what we hold.
-    fn fetch(&self, repo: &Repository, interrupt: &AtomicBool) -> Result<(bool, ObjectId), Fault> {
-        let (name, id) = self.list(repo)?;
+    fn fetch(
+        &self,
+        repo: &Repository,
+        call: &Call,
+        interrupt: &AtomicBool,
+    ) -> Result<(bool, ObjectId), Fault> {
+        let (name, id) = self.list(repo, call)?;
         if held(repo) == Some(id) {
             return Ok((false, id));
         }
         let fault = |error: gix::Error| Fault::of(&self.config.url, &error);
         let remote = connect::remote(repo, &self.config.url, &[format!("+{name}:{HEAD}")])?;
-        let prepared = connect::connect(&remote, &self.config, &self.limits)?
+        let prepared = self
+            .link
+            .connect(&remote, call)?
             .prepare_fetch(gix::progress::Discard, gix::remote::ref_map::Options::default())
             .map_err(fault)?;
         prepared
@@ -206,12 +249,21 @@ impl Mirror {
     }
 
     /// Full name and target of the ref at the remote; a branch goes before a tag of the same name.
-    fn list(&self, repo: &Repository) -> Result<(String, ObjectId), Fault> {
-        let reference = &self.config.reference;
+    fn list(&self, repo: &Repository, call: &Call) -> Result<(String, ObjectId), Fault> {
+        let reference = match &self.follow {
+            Follow::Name(name) => name,
+            Follow::Commit(commit) => {
+                let id = ObjectId::from_hex(commit.as_bytes());
+                let id = id.map_err(|error| Fault::new(Reason::Internal, error.to_string()))?;
+                return Ok((commit.clone(), id));
+            }
+        };
         let names = [format!("refs/heads/{reference}"), format!("refs/tags/{reference}")];
         let specs = names.clone().map(|name| format!("+{name}:{HEAD}"));
         let remote = connect::remote(repo, &self.config.url, &specs)?;
-        let (map, _) = connect::connect(&remote, &self.config, &self.limits)?
+        let (map, _) = self
+            .link
+            .connect(&remote, call)?
             .ref_map(gix::progress::Discard, gix::remote::ref_map::Options::default())
             .map_err(|error| Fault::of(&self.config.url, &error))?;
         if map.remote_refs.len() > REFS_MAX {

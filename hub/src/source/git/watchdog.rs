@@ -1,7 +1,7 @@
 //! Ends a fetch that takes too long or brings too much.
 //!
-//! A fetch looks at its interrupt flag while it receives; before that, silence is bounded by the HTTP
-//! client. A child process that serves `file://` and hangs before it says anything is not ended here.
+//! A fetch looks at its interrupt flag while it receives, and every wait for a server ends with the call. A
+//! child process that serves `file://` and hangs before it says anything is not ended here.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use std::{
 
 use model::Reason;
 
-use super::{Fault, SourceLimits};
+use super::{Fault, SourceLimits, call::Call};
 
 /// Pause between two looks at a running fetch.
 const TICK: Duration = Duration::from_millis(50);
@@ -26,12 +26,18 @@ pub(super) struct Guard<'a> {
     packs: std::path::PathBuf,
     limits: &'a SourceLimits,
     stop: &'a AtomicBool,
+    call: &'a Call,
     verdict: Mutex<Option<Fault>>,
 }
 
 impl<'a> Guard<'a> {
-    pub(super) fn new(dir: &Path, limits: &'a SourceLimits, stop: &'a AtomicBool) -> Guard<'a> {
-        Guard { packs: dir.join("objects/pack"), limits, stop, verdict: Mutex::new(None) }
+    pub(super) fn new(
+        dir: &Path,
+        limits: &'a SourceLimits,
+        stop: &'a AtomicBool,
+        call: &'a Call,
+    ) -> Guard<'a> {
+        Guard { packs: dir.join("objects/pack"), limits, stop, call, verdict: Mutex::new(None) }
     }
 
     /// Runs `work` with a flag that is raised when it must end.
@@ -70,6 +76,7 @@ impl<'a> Guard<'a> {
             };
             *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
             interrupt.store(true, Ordering::Relaxed);
+            self.call.give_up();
             return;
         }
     }

@@ -1,9 +1,12 @@
 //! Following Git: what is fetched, what stays when the other side fails, and how a failure reads.
 
 mod files;
+mod https;
 mod remote;
 mod repository;
 mod server;
+mod ssh;
+mod sshd;
 mod trouble;
 
 use std::{path::Path, time::Duration};
@@ -38,13 +41,12 @@ fn start(dir: &Path, limits: SourceLimits) -> Sources {
 }
 
 fn config(url: &str, reference: &str) -> SourceConfig {
-    SourceConfig {
-        name: name(),
-        url: url.to_owned(),
-        reference: reference.to_owned(),
-        credentials_file: None,
-        ca_file: None,
-    }
+    SourceConfig::new(name(), url, reference)
+}
+
+/// The place of a file.
+fn file(path: &Path) -> Option<String> {
+    Some(format!("file:{}", path.display()))
 }
 
 /// Waits until the status is as wanted.

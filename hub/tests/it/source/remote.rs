@@ -96,7 +96,9 @@ async fn a_ref_that_does_not_move_costs_no_fetch() {
     std::fs::write(&ca, &server.root).unwrap();
     let sources = start(dir.path(), limits());
     let changed = sources.changed();
-    sources.add(SourceConfig { ca_file: Some(ca), ..config(&server.url("repo"), "main") }).unwrap();
+    let mut config = config(&server.url("repo"), "main");
+    config.auth.ca = file(&ca);
+    sources.add(config).unwrap();
     until_at(&sources, &repository.head()).await;
     let version = *changed.borrow();
     let status = until(&sources, "20 looks", |status| status.looks >= 20).await;

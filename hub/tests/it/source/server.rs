@@ -4,7 +4,10 @@ use std::{
     convert::Infallible,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -27,6 +30,10 @@ pub(crate) enum Mood {
     Good,
     /// Answers with this code.
     Code(u16),
+    /// Answers 429 and asks for a pause of so many seconds.
+    Limited(u32),
+    /// Sends to another place: the path below this server, or another server.
+    Moved(&'static str),
     /// Answers 200 with a page for people.
     Page,
     /// Never answers.
@@ -46,38 +53,68 @@ pub(crate) struct Server {
 
 struct Shared {
     root: PathBuf,
-    account: Option<String>,
+    account: Mutex<Option<String>>,
     mood: Mutex<Mood>,
     /// Bodies of the requests so far; a look has `ls-refs`, a fetch has `fetch`.
     commands: Mutex<Vec<String>>,
+    connections: AtomicUsize,
+    answer: Mutex<Option<Answer>>,
 }
+
+type Answer = Arc<dyn Fn(&http::request::Parts) -> (u16, String) + Send + Sync>;
 
 impl Server {
     /// Serves the repositories below `root`; `account` is `user:password` in base64, when one is asked for.
     pub(crate) async fn start(root: &Path, account: Option<&str>) -> Server {
+        Server::start_for(root, account, None).await
+    }
+
+    /// As [`Server::start`]; with roots of clients, only whoever shows a certificate of theirs is served.
+    pub(crate) async fn start_for(
+        root: &Path,
+        account: Option<&str>,
+        clients: Option<rustls::RootCertStore>,
+    ) -> Server {
         let key = rcgen::KeyPair::generate().unwrap();
         let parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         let certificate = parameters.self_signed(&key).unwrap();
         let chain = vec![certificate.der().clone()];
         let secret = rustls_pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
+        let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, secret)
             .unwrap();
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(roots) => builder.with_client_cert_verifier(
+                rustls::server::WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+                    .build()
+                    .unwrap(),
+            ),
+        };
+        let config = builder.with_single_cert(chain, secret).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             root: root.to_owned(),
-            account: account.map(|account| format!("Basic {account}")),
+            account: Mutex::new(account.map(|account| format!("Basic {account}"))),
             mood: Mutex::new(Mood::Good),
             commands: Mutex::new(Vec::new()),
+            connections: AtomicUsize::new(0),
+            answer: Mutex::new(None),
         });
         let task =
             tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), shared.clone()));
         Server { port, root: certificate.pem(), shared, task }
+    }
+
+    /// A server that answers as it is told, instead of serving repositories.
+    pub(crate) async fn start_answering(
+        answer: impl Fn(&http::request::Parts) -> (u16, String) + Send + Sync + 'static,
+    ) -> Server {
+        let server = Server::start(Path::new("/nonexistent"), None).await;
+        *server.shared.answer.lock().unwrap() = Some(Arc::new(answer));
+        server
     }
 
     pub(crate) fn url(&self, name: &str) -> String {
@@ -86,6 +123,21 @@ impl Server {
 
     pub(crate) fn mood(&self, mood: Mood) {
         *self.shared.mood.lock().unwrap() = mood;
+    }
+
+    /// Asks for another account from now on.
+    pub(crate) fn account(&self, account: &str) {
+        *self.shared.account.lock().unwrap() = Some(format!("Basic {account}"));
+    }
+
+    /// Connections so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Requests so far.
+    pub(crate) fn requests(&self) -> usize {
+        self.shared.commands.lock().unwrap().len()
     }
 
     /// How many requests carried this Git command.
@@ -104,6 +156,7 @@ impl Drop for Server {
 async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
+        shared.connections.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(connection(stream, acceptor.clone(), shared.clone()));
     }
 }
@@ -124,15 +177,36 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Full<By
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let command = String::from_utf8_lossy(&body).into_owned();
     shared.commands.lock().unwrap().push(command.clone());
+    let told = shared.answer.lock().unwrap().clone();
+    if let Some(told) = told {
+        let (code, text) = told(&head);
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = StatusCode::from_u16(code).unwrap();
+        return response;
+    }
     let mood = *shared.mood.lock().unwrap();
     match mood {
         Mood::Code(code) => return plain(code, "no"),
+        Mood::Limited(seconds) => {
+            let mut refusal = plain(429, "slow down");
+            refusal.headers_mut().insert("retry-after", seconds.into());
+            return refusal;
+        }
+        Mood::Moved(to) if !head.uri.path().starts_with(to) => {
+            let mut answer = plain(301, "elsewhere");
+            let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+            let rest = head.uri.path().split_once("/.git").map_or("", |(_, rest)| rest);
+            let place = format!("{to}{rest}{query}").parse().unwrap();
+            answer.headers_mut().insert("location", place);
+            return answer;
+        }
         Mood::Page => return plain(200, "<html>Welcome</html>"),
         Mood::Silent => std::future::pending::<()>().await,
-        Mood::Good | Mood::Cut => {}
+        Mood::Good | Mood::Cut | Mood::Moved(_) => {}
     }
     let given = head.headers.get("authorization").and_then(|value| value.to_str().ok());
-    if shared.account.is_some() && shared.account.as_deref() != given {
+    let wanted = shared.account.lock().unwrap().clone();
+    if wanted.is_some() && wanted.as_deref() != given {
         let mut refusal = plain(401, "who are you?");
         let basic = http::HeaderValue::from_static("Basic realm=\"git\"");
         refusal.headers_mut().insert("www-authenticate", basic);

@@ -7,14 +7,14 @@ use super::{
     *,
 };
 
-struct Https {
-    dir: tempfile::TempDir,
-    repository: Repository,
-    server: Server,
+pub(super) struct Https {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) repository: Repository,
+    pub(super) server: Server,
     ca: PathBuf,
 }
 
-async fn https(account: Option<&str>) -> Https {
+pub(super) async fn https(account: Option<&str>) -> Https {
     let dir = tempfile::tempdir().unwrap();
     let repository = Repository::new(&dir.path().join("repo"));
     let server = Server::start(dir.path(), account).await;
@@ -24,9 +24,10 @@ async fn https(account: Option<&str>) -> Https {
 }
 
 impl Https {
-    fn config(&self) -> SourceConfig {
-        let ca_file = Some(self.ca.clone());
-        SourceConfig { ca_file, ..config(&self.server.url("repo"), "main") }
+    pub(super) fn config(&self) -> SourceConfig {
+        let mut config = config(&self.server.url("repo"), "main");
+        config.auth.ca = file(&self.ca);
+        config
     }
 }
 
@@ -45,7 +46,8 @@ async fn each_kind_of_trouble_has_its_reason_and_the_last_commit_stays() {
         (Mood::Code(401), Reason::GitAuthFailed),
         (Mood::Code(500), Reason::GitUnreachable),
         (Mood::Code(503), Reason::GitUnreachable),
-        (Mood::Code(429), Reason::GitUnreachable),
+        (Mood::Limited(0), Reason::SourceRateLimited),
+        (Mood::Moved("https://elsewhere.example/repo"), Reason::SourceMoved),
         (Mood::Silent, Reason::GitTimeout),
     ] {
         here.server.mood(mood);
@@ -80,40 +82,15 @@ async fn a_pack_that_is_cut_off_changes_nothing_and_is_fetched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_are_asked_for_checked_and_renewed_without_a_restart() {
-    // ada:secret
-    let here = https(Some("YWRhOnNlY3JldA==")).await;
-    let file = here.dir.path().join("credentials");
-    let sources = start(here.dir.path(), limits());
-    sources.add(here.config()).unwrap();
-    let status = until_reason(&sources, Reason::GitAuthFailed).await;
-    assert!(status.state.message().contains("the source has none"), "{:?}", status.state);
-    for (text, says) in [("ada", "user:password"), ("ada:wrong\n", "127.0.0.1")] {
-        fs::write(&file, text).unwrap();
-        sources
-            .add(SourceConfig { credentials_file: Some(file.clone()), ..here.config() })
-            .unwrap();
-        let status = until_reason(&sources, Reason::GitAuthFailed).await;
-        assert!(status.state.message().contains(says), "{:?}", status.state);
-        assert!(!status.state.message().contains("wrong"), "{:?}", status.state);
-    }
-    fs::write(&file, "ada:secret\n").unwrap();
-    until_at(&sources, &here.repository.head()).await;
-    fs::remove_file(&file).unwrap();
-    let status = until_reason(&sources, Reason::GitAuthFailed).await;
-    assert!(status.state.message().contains("cannot be read"), "{:?}", status.state);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_an_unknown_root_is_refused() {
     let here = https(None).await;
     let sources = start(here.dir.path(), limits());
-    sources.add(SourceConfig { ca_file: None, ..here.config() }).unwrap();
+    sources.add(config(&here.server.url("repo"), "main")).unwrap();
     let status = until_reason(&sources, Reason::GitTlsFailed).await;
     assert!(status.state.message().contains("UnknownIssuer"), "{:?}", status.state);
     fs::write(&here.ca, "nonsense").unwrap();
     sources.add(here.config()).unwrap();
-    let status = until_reason(&sources, Reason::GitTlsFailed).await;
+    let status = until_reason(&sources, Reason::SecretUnreadable).await;
     assert!(status.state.message().contains("ca.pem"), "{:?}", status.state);
     fs::write(&here.ca, &here.server.root).unwrap();
     until_at(&sources, &here.repository.head()).await;

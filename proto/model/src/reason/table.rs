@@ -78,12 +78,48 @@ reasons! {
     GitTooLarge = "GIT-107", Failed, User, "Repository or file too large",
         "Split the repository, or raise the limit of the hub.",
         "A pack, tree or file is over a limit of the hub.";
+    SourceRateLimited = "GIT-108", Waiting, Platform, "Server asks for a pause",
+        "Wait: the hub looks again at the time that the server named. Use a webhook and a longer `--poll` if it comes back.",
+        "The server of a source limits how often it may be asked. The hub obeys; the last revision that was fetched stays in force.";
+    SourceMoved = "GIT-109", Failed, User, "Repository has moved",
+        "Add the source again with the URL that is named.",
+        "The server sends to another place. It is not followed, because credentials belong to one server only.";
     GitNotFetchedYet = "GIT-110", Waiting, Us, "Source not fetched yet",
         "Wait for the first fetch.",
         "The source was added and its first fetch has not finished.";
     SourceUnknown = "GIT-111", Failed, User, "Source not known",
         "Add the source, or correct its name.",
         "Something names a source that the hub does not have.";
+    SecretUnreadable = "GIT-112", Failed, Platform, "Credentials cannot be read",
+        "Put the secret where the source says, or correct the reference.",
+        "A source names a file, environment variable or Kubernetes Secret that does not hold what is needed. Nothing was sent to the server.";
+    SshHostUnknown = "GIT-113", Failed, Platform, "SSH host is not known",
+        "Compare the fingerprint with the one that the server's owner publishes, then add the line to `known_hosts`.",
+        "The server showed a host key that is in no line of the source's `known_hosts`. Nothing was sent to it.";
+    SshHostChanged = "GIT-114", Failed, Platform, "SSH host key has changed",
+        "Ask the server's owner. Only if the key was changed on purpose, replace the line in `known_hosts`.",
+        "The server showed another host key than `known_hosts` holds for it: it was changed, or somebody stands in between. Nothing was sent to it.";
+    CommitUnsigned = "GIT-115", Failed, User, "Commit is not signed",
+        "Sign the commit with a key that the source trusts, and push it; the last release stays in force.",
+        "The source asks for signatures and the new commit or tag carries none.";
+    SignatureRefused = "GIT-116", Failed, User, "Signature is not accepted",
+        "Sign with a key that the source trusts, or add the signer to the source; the last release stays in force.",
+        "The commit or tag is signed, but by a key that the source does not trust, outside the time in which it counts, or the signature does not fit.";
+    OciUnreachable = "OCI-101", Failed, Platform, "Registry unreachable",
+        "Check the URL and the network of the hub; the last fetched revision stays in force.",
+        "The hub could not reach the registry or chart repository of a source. Nothing is deleted.";
+    OciNotFound = "OCI-102", Failed, User, "Artifact not found",
+        "Push it, or correct the URL, tag or chart of the source.",
+        "The registry or chart repository answered, but has nothing of that name. It never means that everything was deleted.";
+    OciAuthFailed = "OCI-103", Failed, User, "Registry refused the credentials",
+        "Renew the credentials of the source.",
+        "The registry or chart repository refused access.";
+    OciInvalid = "OCI-104", Failed, User, "Artifact cannot be used",
+        "Push it again with a tool that writes OCI artifacts or Helm charts.",
+        "What was fetched is no artifact with a tar archive, or does not fit its digest, or would leave its folder.";
+    OciTooLarge = "OCI-105", Failed, User, "Artifact too large",
+        "Split the artifact.",
+        "The artifact is over a limit of the hub, packed or unpacked.";
     YamlInvalid = "RND-201", Failed, User, "YAML does not parse",
         "Correct the file and line that is named; the last release stays in force.",
         "A file of the App is no valid YAML, or breaks a budget for nodes, depth or aliases.";

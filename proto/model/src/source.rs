@@ -1,0 +1,134 @@
+//! How a source is reached, which of its commits are trusted, and who may hint at news. Shared by the API
+//! and the hub's records; fields are only ever added.
+//!
+//! No field here ever holds a secret: each names a place, `file:/path`, `env:NAME` or `secret:NAME/KEY` (a
+//! Kubernetes Secret beside the hub).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How the hub proves itself to a source, and how it knows the source's server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceAuth {
+    /// Place of `user:password`, or of a token alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
+    /// Place of further roots to trust (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Place of a client certificate with its key (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<String>,
+    /// Proxy, `http://host:port`; without credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// Place of `user:password` for the proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_credentials: Option<String>,
+    /// Place of a private key for ssh (OpenSSH or PEM form).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_key: Option<String>,
+    /// Place of the passphrase of that key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh_passphrase: Option<String>,
+    /// Place of the host keys to trust, in the form of `known_hosts`. Needed for ssh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_hosts: Option<String>,
+    /// A GitHub App that makes tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_app: Option<GithubApp>,
+}
+
+/// A GitHub App, installed where the repository is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GithubApp {
+    /// Its number or client id.
+    pub app_id: String,
+    /// Number of the installation.
+    pub installation_id: String,
+    /// Place of its private key (PEM, RSA).
+    pub key: String,
+    /// Where tokens are made; GitHub's own API when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_url: Option<String>,
+}
+
+/// Which commits of a source are trusted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceVerify {
+    /// What must be signed.
+    #[serde(default)]
+    pub mode: VerifyMode,
+    /// Whose signatures count.
+    pub signers: Vec<Signer>,
+}
+
+/// What must be signed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum VerifyMode {
+    /// The commit.
+    #[default]
+    Head,
+    /// The annotated tag that is followed.
+    Tag,
+    /// Both.
+    TagAndHead,
+}
+
+/// Somebody whose signature counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Signer {
+    /// Name by which `signedBy` calls it.
+    pub name: String,
+    /// The public key itself: one line of OpenSSH (`ssh-ed25519 AAAA…`), an OpenPGP block, or for OCI a
+    /// PEM block (`-----BEGIN PUBLIC KEY-----`).
+    pub key: String,
+    /// Signatures made before do not count.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<Timestamp>,
+    /// Signatures made after do not count.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
+}
+
+/// Who may hint that there is something new.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceWebhook {
+    /// How the hint is signed.
+    pub provider: WebhookProvider,
+    /// Place of the secret that both sides know.
+    pub secret: String,
+}
+
+/// Where a webhook comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum WebhookProvider {
+    /// GitHub and GitHub Enterprise: `X-Hub-Signature-256`.
+    Github,
+    /// GitLab: a signing token, or the older `X-Gitlab-Token`.
+    Gitlab,
+    /// Gitea, Forgejo, Gogs: `X-Gitea-Signature`.
+    Gitea,
+    /// Bitbucket: `X-Hub-Signature`.
+    Bitbucket,
+    /// Azure DevOps: basic authentication; it signs nothing.
+    Azure,
+    /// Standard Webhooks, or `X-Signature: sha256=…`.
+    Generic,
+}
