@@ -56,7 +56,11 @@ impl Place {
         }
         let git =
             |transport, host: &str| Place { kind: Kind::Git, transport, host: host.to_owned() };
-        let unknown = || ConfigError::Scheme(url.to_owned());
+        // What stands before an `@` may be a password.
+        let unknown = || match url.rsplit_once('@') {
+            Some((_, rest)) => ConfigError::Scheme(format!("…@{rest}")),
+            None => ConfigError::Scheme(url.to_owned()),
+        };
         if let Some(rest) = url.strip_prefix("https://") {
             let host = rest.split('/').next().unwrap_or_default();
             return match host {

@@ -16,10 +16,10 @@ pub(crate) enum Command {
     Add {
         /// Name of the source
         name: String,
-        /// `file:///path` or `https://host/path`
+        /// `https://host/path`, `ssh://user@host/path`, `user@host:path` or `file:///path`
         #[arg(long)]
         url: String,
-        /// Branch to follow
+        /// Branch, tag or commit to follow
         #[arg(long = "ref", default_value = "main", value_name = "REF")]
         reference: String,
         /// File on the hub with `user:password` for https
@@ -28,6 +28,8 @@ pub(crate) enum Command {
         /// File on the hub with the CA of the server
         #[arg(long, value_name = "FILE")]
         ca_file: Option<String>,
+        #[command(flatten)]
+        auth: Box<Auth>,
     },
     /// List the sources
     List,
@@ -38,10 +40,55 @@ pub(crate) enum Command {
     },
 }
 
+/// Where the hub finds secrets; a PLACE is `file:/path`, `env:NAME` or `secret:NAME/KEY` (a Kubernetes Secret)
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Auth {
+    /// `user:password` or a token for https
+    #[arg(long, value_name = "PLACE", conflicts_with = "credentials_file")]
+    credentials: Option<String>,
+    /// CA of the server
+    #[arg(long, value_name = "PLACE", conflicts_with = "ca_file")]
+    ca: Option<String>,
+    /// Client certificate with its key
+    #[arg(long, value_name = "PLACE")]
+    client_certificate: Option<String>,
+    /// Proxy for https, such as `http://proxy:3128`
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
+    /// `user:password` for the proxy
+    #[arg(long, value_name = "PLACE", requires = "proxy")]
+    proxy_credentials: Option<String>,
+    /// Private key for ssh
+    #[arg(long, value_name = "PLACE")]
+    ssh_key: Option<String>,
+    /// Passphrase of that key
+    #[arg(long, value_name = "PLACE", requires = "ssh_key")]
+    ssh_passphrase: Option<String>,
+    /// Host keys to trust for ssh
+    #[arg(long, value_name = "PLACE")]
+    known_hosts: Option<String>,
+}
+
+impl Auth {
+    fn document(&self) -> SourceAuth {
+        SourceAuth {
+            credentials: self.credentials.clone(),
+            ca: self.ca.clone(),
+            client_certificate: self.client_certificate.clone(),
+            proxy: self.proxy.clone(),
+            proxy_credentials: self.proxy_credentials.clone(),
+            ssh_key: self.ssh_key.clone(),
+            ssh_passphrase: self.ssh_passphrase.clone(),
+            known_hosts: self.known_hosts.clone(),
+            github_app: None,
+        }
+    }
+}
+
 /// Runs it.
 pub(crate) async fn run(command: &Command, context: &Context) -> Result<Exit, Error> {
     match command {
-        Command::Add { name, url, reference, credentials_file, ca_file } => {
+        Command::Add { name, url, reference, credentials_file, ca_file, auth } => {
             let body = AddSource {
                 name: name.clone(),
                 url: url.clone(),
@@ -50,7 +97,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Exit, Er
                 ca_file: ca_file.clone(),
                 chart: None,
                 paths: Vec::new(),
-                auth: SourceAuth::default(),
+                auth: auth.document(),
                 verify: None,
                 webhook: None,
             };

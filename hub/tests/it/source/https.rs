@@ -120,18 +120,18 @@ async fn proxy(account: &str) -> (u16, Arc<Mutex<Vec<String>>>) {
         while let Ok((mut client, _)) = listener.accept().await {
             let (heard, wanted) = (heard.clone(), wanted.clone());
             tokio::spawn(async move {
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
-                    head.push(client.read_u8().await.unwrap());
+                let mut bytes = Vec::new();
+                while !bytes.ends_with(b"\r\n\r\n") {
+                    bytes.push(client.read_u8().await.unwrap());
                 }
-                let head = String::from_utf8(head).unwrap();
-                heard.lock().unwrap().push(head.clone());
-                if !head.contains(&wanted) {
+                let request = String::from_utf8(bytes).unwrap();
+                heard.lock().unwrap().push(request.clone());
+                if !request.contains(&wanted) {
                     let refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
                     client.write_all(refusal).await.unwrap();
                     return;
                 }
-                let to = head.split(' ').nth(1).unwrap();
+                let to = request.split(' ').nth(1).unwrap();
                 let mut server = TcpStream::connect(to).await.unwrap();
                 client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
                 tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();

@@ -45,6 +45,7 @@ fn config(url: &str, reference: &str) -> SourceConfig {
 }
 
 /// The place of a file.
+#[expect(clippy::unnecessary_wraps, reason = "it fills a field that need not be there")]
 fn file(path: &Path) -> Option<String> {
     Some(format!("file:{}", path.display()))
 }

@@ -74,7 +74,11 @@ async fn a_key_that_may_not_sign_in_is_named_by_its_fingerprint() {
     let sources = start(here.dir.path(), limits());
     sources.add(here.config(&stranger)).unwrap();
     let status = until_reason(&sources, Reason::GitAuthFailed).await;
-    assert!(status.state.message().contains("refuses key ssh-ed25519 SHA256:"), "{:?}", status.state);
+    assert!(
+        status.state.message().contains("refuses key ssh-ed25519 SHA256:"),
+        "{:?}",
+        status.state
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

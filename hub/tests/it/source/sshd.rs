@@ -40,6 +40,7 @@ pub(crate) struct Sshd {
 }
 
 impl Sshd {
+    #[expect(clippy::print_stderr, reason = "who runs the tests must see what was passed over")]
     /// A server in `dir` with a host key of the kind; `None`, loudly, where OpenSSH's server is not installed.
     pub(crate) async fn start(dir: &Path, kind: &str) -> Option<Sshd> {
         if !Path::new(SSHD).exists() {

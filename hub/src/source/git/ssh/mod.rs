@@ -189,12 +189,12 @@ impl Ssh {
 
     fn fault(&self, error: &russh::Error) -> Fault {
         let url = &self.target.url;
-        let words = match error {
-            russh::Error::NoCommonAlgo { kind, .. } => {
-                format!("the server offers no {kind:?} algorithm that is safe")
-            }
-            russh::Error::Version => "this is not how an SSH server answers".to_owned(),
-            other => format!("the connection broke off: {other}"),
+        let words = if let russh::Error::NoCommonAlgo { kind, .. } = error {
+            format!("the server offers no {kind:?} algorithm that is safe")
+        } else if matches!(error, russh::Error::Version) {
+            "this is not how an SSH server answers".to_owned()
+        } else {
+            format!("the connection broke off: {error}")
         };
         Fault::new(Reason::GitUnreachable, format!("`{url}`: {words}"))
     }
