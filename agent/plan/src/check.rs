@@ -36,6 +36,10 @@ pub enum Law {
     LabelProof,
     /// The tracking id names the object itself.
     IdProof,
+    /// What asks to stay, or is handed over, is never deleted.
+    Kept,
+    /// An entry leaves the inventory only when its object was looked at.
+    SeenBeforeForgotten,
     /// An empty set deletes nothing, unless a person asked for that.
     EmptyIsNoOrder,
     /// What an object needs comes in an earlier step.
@@ -58,11 +62,11 @@ pub fn check(
     policy: &Policy,
     plan: &Plan,
 ) -> Vec<Note> {
-    let mut notes = deletions(desired, live, inventory, plan);
+    let mut notes = deletions(desired, live, inventory, policy, plan);
     notes.retain(|note| note.law != Law::EmptyIsNoOrder || !policy.purge);
     notes.extend(apply_order(desired, plan));
     notes.extend(prune_order(inventory, plan));
-    notes.extend(hands_off(desired, live, plan));
+    notes.extend(hands_off(desired, live, policy, plan));
     notes.extend(completeness(desired, inventory, policy, plan));
     notes
 }
@@ -72,9 +76,18 @@ fn note(law: Law, key: &ObjectKey, how: impl Into<String>) -> Note {
 }
 
 /// Every delete has its three proofs.
-fn deletions(desired: &Desired, live: &Live, inventory: &Inventory, plan: &Plan) -> Vec<Note> {
+fn deletions(
+    desired: &Desired,
+    live: &Live,
+    inventory: &Inventory,
+    policy: &Policy,
+    plan: &Plan,
+) -> Vec<Note> {
     let mut notes = Vec::new();
     for PruneTask { key, prune, .. } in plan.prunes() {
+        if *prune == Prune::Gone && live.get(key) == Sight::Unknown {
+            notes.push(note(Law::SeenBeforeForgotten, key, "forgotten unseen"));
+        }
         let Prune::Delete { uid, .. } = prune else { continue };
         if desired.objects().is_empty() {
             notes.push(note(Law::EmptyIsNoOrder, key, "deleted by an empty set"));
@@ -96,6 +109,9 @@ fn deletions(desired: &Desired, live: &Live, inventory: &Inventory, plan: &Plan)
         }
         if meta.owner.as_deref() != Some(desired.app().as_str()) {
             notes.push(note(Law::LabelProof, key, format!("owner {:?}", meta.owner)));
+        }
+        if meta.keep.is_some() || policy.leaving.contains_key(key) || policy.orphan {
+            notes.push(note(Law::Kept, key, "deleted although it shall stay"));
         }
         if meta.id.as_deref() != Some(&key.id()) {
             notes.push(note(Law::IdProof, key, format!("id {:?}", meta.id)));
@@ -175,12 +191,19 @@ fn prune_order(inventory: &Inventory, plan: &Plan) -> Vec<Note> {
 }
 
 /// Nothing of others is written.
-fn hands_off(desired: &Desired, live: &Live, plan: &Plan) -> Vec<Note> {
+fn hands_off(desired: &Desired, live: &Live, policy: &Policy, plan: &Plan) -> Vec<Note> {
     let mut notes = Vec::new();
     for task in plan.tasks().filter(|task| task.action.writes()) {
         match live.get(&task.key) {
             Sight::Present(meta) => {
-                let other = meta.owner.as_deref().is_some_and(|o| o != desired.app().as_str());
+                let handed = |owner: &str| {
+                    let said =
+                        desired.get(&task.key).and_then(|o| o.choices.transfer_from.as_ref());
+                    let from = policy.take_from.get(&task.key).or(said);
+                    from.is_some_and(|from| from.as_str() == owner)
+                };
+                let owner = meta.owner.as_deref();
+                let other = owner.is_some_and(|o| o != desired.app().as_str() && !handed(o));
                 if other || meta.deleting {
                     notes.push(note(Law::HandsOff, &task.key, "applied"));
                 }
@@ -204,7 +227,7 @@ fn completeness(
     for key in keys {
         *times.entry(key).or_default() += 1;
     }
-    let empty = desired.objects().is_empty() && !policy.purge;
+    let empty = desired.objects().is_empty() && !policy.purge && !policy.orphan;
     let dropped = inventory.entries().keys().filter(|key| !empty && desired.get(key).is_none());
     let due = desired.objects().keys().chain(dropped);
     due.filter(|key| times.get(key) != Some(&1))

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{AppName, ObjectKey};
 use serde_json::{Value, json};
 
+use crate::choices::Choices;
 use crate::keyed::Fingerprint;
 use crate::order::Position;
 
@@ -23,6 +24,8 @@ pub struct DesiredObject {
     pub position: Position,
     /// Objects of this App that its author named as dependencies: they must be healthy first.
     pub depends_on: BTreeSet<ObjectKey>,
+    /// What its author asks of the agent.
+    pub choices: Choices,
     /// Objects of this App that it needs by nature: its namespace, its definition, the role it binds.
     pub needs: BTreeSet<ObjectKey>,
 }

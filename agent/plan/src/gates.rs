@@ -3,17 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use model::{ObjectKey, Reason};
+use model::{Epoch, ObjectKey, Reason};
 use serde::{Deserialize, Serialize};
 
 use crate::desired::Desired;
 use crate::inventory::Inventory;
 use crate::seeded::Bug;
 
-/// A prune set up to this size is never "mass": small Apps lose half their objects in honest changes.
-const MASS_PRUNE_OBJECTS: usize = 10;
-/// Share of the inventory, in percent, that may go at once.
-const MASS_PRUNE_PERCENT: usize = 30;
 /// How many objects a message names.
 const NAMED_MAX: usize = 5;
 
@@ -28,10 +24,12 @@ pub enum Gate {
     EmptySet,
     /// The new set drops every namespace of the App while some hold objects.
     NamespaceWipe,
-    /// The new set drops more than 10 objects and more than 30 % of the inventory.
+    /// The new set drops more objects at once than an honest change does.
     MassPrune,
     /// The set holds, or drops, an object that no App may touch.
     Protected,
+    /// The cluster is not the one that this agent was enrolled for: it was cloned or restored.
+    ForeignCluster,
 }
 
 /// A catch that holds.
@@ -52,8 +50,59 @@ impl fmt::Display for Gate {
             Gate::NamespaceWipe => "namespace wipe",
             Gate::MassPrune => "mass prune",
             Gate::Protected => "protected object",
+            Gate::ForeignCluster => "foreign cluster",
         })
     }
+}
+
+/// Gates that a person opened, for one grant and no other: what was right for this release says
+/// nothing about the next.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Overrides {
+    /// The grant that the person looked at.
+    pub epoch: Epoch,
+    /// What they opened.
+    pub gates: BTreeSet<Gate>,
+}
+
+impl Overrides {
+    /// The gates that are open at `epoch`: none at any other than the one that was looked at.
+    pub fn at(&self, epoch: Epoch) -> BTreeSet<Gate> {
+        if self.epoch == epoch { self.gates.clone() } else { BTreeSet::new() }
+    }
+}
+
+/// From which size on a prune is "mass": more objects than the one and a larger share than the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GateLimits {
+    /// A prune set up to this size never is: small Apps lose half their objects in honest changes.
+    pub mass_objects: usize,
+    /// Share of the inventory, in percent, that may go at once.
+    pub mass_percent: usize,
+}
+
+impl Default for GateLimits {
+    fn default() -> GateLimits {
+        GateLimits { mass_objects: 10, mass_percent: 30 }
+    }
+}
+
+/// What the gates look at.
+#[derive(Debug, Clone, Copy)]
+pub struct GateInput<'a> {
+    /// The new set.
+    pub desired: &'a Desired,
+    /// What the App has.
+    pub inventory: &'a Inventory,
+    /// Namespaces known to hold objects.
+    pub occupied: &'a BTreeSet<String>,
+    /// Gates that are open for exactly this grant ([`Overrides::at`]).
+    pub open: &'a BTreeSet<Gate>,
+    /// Limits of the mass prune.
+    pub limits: GateLimits,
+    /// Uid of the `kube-system` namespace when the agent was enrolled, and now. `None` when one of
+    /// them is not known.
+    pub cluster: Option<(&'a str, &'a str)>,
 }
 
 /// Which catches hold. `occupied` are namespaces known to hold objects; `overrides` are the gates that
@@ -64,31 +113,45 @@ pub fn gates(
     occupied: &BTreeSet<String>,
     overrides: &BTreeSet<Gate>,
 ) -> Result<(), Vec<Blocked>> {
-    gates_seeded(desired, inventory, occupied, overrides, None)
+    let limits = GateLimits::default();
+    gates_with(&GateInput { desired, inventory, occupied, open: overrides, limits, cluster: None })
 }
 
-/// [`gates`] with a bug on purpose.
-pub(crate) fn gates_seeded(
-    desired: &Desired,
-    inventory: &Inventory,
-    occupied: &BTreeSet<String>,
-    overrides: &BTreeSet<Gate>,
-    bug: Option<Bug>,
-) -> Result<(), Vec<Blocked>> {
+/// [`gates`] with limits of one's own and the identity of the cluster.
+pub fn gates_with(input: &GateInput<'_>) -> Result<(), Vec<Blocked>> {
+    gates_seeded(input, None)
+}
+
+/// [`gates_with`] with a bug on purpose.
+pub(crate) fn gates_seeded(input: &GateInput<'_>, bug: Option<Bug>) -> Result<(), Vec<Blocked>> {
+    let GateInput { desired, inventory, .. } = input;
     let dropped: Vec<&ObjectKey> =
         inventory.entries().keys().filter(|key| desired.get(key).is_none()).collect();
     let mut blocked = Vec::new();
+    blocked.extend(input.cluster.and_then(foreign_cluster));
     blocked.extend(protected(desired, &dropped));
     if desired.objects().is_empty() && !inventory.entries().is_empty() {
         if bug != Some(Bug::PruneOnEmpty) {
             blocked.push(empty_set(inventory));
         }
     } else {
-        blocked.extend(mass_prune(&dropped, inventory.entries().len()));
+        blocked.extend(mass_prune(&dropped, inventory.entries().len(), input.limits));
     }
-    blocked.extend(namespace_wipe(desired, inventory, occupied));
-    blocked.retain(|b| !overrides.contains(&b.gate));
+    blocked.extend(namespace_wipe(desired, inventory, input.occupied));
+    blocked.retain(|b| !input.open.contains(&b.gate));
     if blocked.is_empty() { Ok(()) } else { Err(blocked) }
+}
+
+/// A cluster that was cloned or restored carries our state, and its objects only look like ours.
+fn foreign_cluster((enrolled, present): (&str, &str)) -> Option<Blocked> {
+    (enrolled != present).then(|| Blocked {
+        gate: Gate::ForeignCluster,
+        reason: Reason::ClusterReplaced,
+        message: format!(
+            "the namespace `kube-system` has uid {present}, this agent was enrolled for {enrolled}: \
+             the cluster was cloned, restored or made again; nothing was changed"
+        ),
+    })
 }
 
 fn empty_set(inventory: &Inventory) -> Blocked {
@@ -103,9 +166,9 @@ fn empty_set(inventory: &Inventory) -> Blocked {
     }
 }
 
-fn mass_prune(dropped: &[&ObjectKey], total: usize) -> Option<Blocked> {
+fn mass_prune(dropped: &[&ObjectKey], total: usize, limits: GateLimits) -> Option<Blocked> {
     let mass =
-        dropped.len() > MASS_PRUNE_OBJECTS && dropped.len() * 100 > total * MASS_PRUNE_PERCENT;
+        dropped.len() > limits.mass_objects && dropped.len() * 100 > total * limits.mass_percent;
     mass.then(|| Blocked {
         gate: Gate::MassPrune,
         reason: Reason::MassPruneBlocked,

@@ -24,6 +24,7 @@ mod plan;
 pub mod accept;
 mod admit;
 mod prune;
+mod recreate;
 
 mod gates;
 
@@ -32,6 +33,8 @@ mod inventory;
 
 mod desired;
 
+mod choices;
+
 mod fight;
 mod tracker;
 
@@ -39,6 +42,8 @@ mod health;
 mod pods;
 
 mod classify;
+mod migrate;
+
 mod conflict;
 
 mod live;
@@ -49,18 +54,23 @@ mod ownership;
 
 mod keyed;
 mod path;
+
+mod fields;
+
 mod redact;
 mod seeded;
 
 pub use admit::{AdmitOptions, Content, Fault, Scope, admit};
+pub use choices::{Adopt, Choices};
 pub use classify::{Answer, Asked, Class, Failure, Verb, classify, probe_body, probe_verdict};
 pub use conflict::{
     ConflictCause, Resolution, conflict_causes, conflict_policy, resolve, yield_field,
 };
 pub use desired::{Desired, DesiredObject};
 pub use drift::{Drift, drift};
+pub use fields::{FieldSet, Part};
 pub use fight::{Fight, FightDetector};
-pub use gates::{Blocked, Gate, gates};
+pub use gates::{Blocked, Gate, GateInput, GateLimits, Overrides, gates, gates_with};
 pub use health::{
     HealthContext, Met, RuleFault, RuleSet, Until, Verdict, health, health_with,
     judged_by_existence, met,
@@ -68,13 +78,16 @@ pub use health::{
 pub use inventory::{Entry, Inventory, InventoryError, Written};
 pub use keyed::{Fingerprint, Key};
 pub use live::{Live, LiveMeta, Sight};
+pub use migrate::{Migrate, migrate_patch, migrates, rewrite_version_patch, transfer_patch};
 pub use order::Position;
 pub use ownership::Ownership;
-pub use plan::{Action, Adopt, Need, OnDrift, Plan, Policy, Step, Task, Why, plan};
+pub use plan::{Action, Need, OnDrift, Plan, Policy, Step, Task, Why, plan};
 pub use pods::{Stuck, pods_verdict, workload_verdict};
 pub use prune::{
-    Detach, Forget, Guard, Hold, Prune, PruneTask, Spread, is_content, prune_decision,
+    Definition, Detach, Forget, Guard, Hold, Prune, PruneContext, PruneTask, Spread, guard_holds,
+    is_content, prune_again, prune_decision,
 };
+pub use recreate::{Recreate, recreate_decision};
 pub use redact::{Scrubber, redacted};
 pub use signature::Signature;
 pub use tracker::{Observation, Observed, Sync, Tracker};

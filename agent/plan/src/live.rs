@@ -19,6 +19,12 @@ const KEEP: &[(&str, &[&str])] = &[
     ("helm.sh/resource-policy", &["keep"]),
 ];
 
+/// Annotations, and their values, by which a live object asks that a person confirms its deletion.
+const CONFIRM: &[(&str, &[&str])] = &[
+    ("tidegate.dev/prune", &["confirm"]),
+    ("argocd.argoproj.io/sync-options", &["Prune=confirm", "Delete=confirm"]),
+];
+
 /// The part of one live object's metadata that decisions are made of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LiveMeta {
@@ -40,6 +46,8 @@ pub struct LiveMeta {
     pub finalizers: Vec<String>,
     /// The annotation by which it asks not to be pruned.
     pub keep: Option<String>,
+    /// Whether it asks that a person confirms its deletion.
+    pub confirm: bool,
     /// Other managers with an entry of their own, but not of a subresource.
     pub managers: BTreeSet<String>,
     /// Uids of its owner references.
@@ -70,16 +78,17 @@ impl LiveMeta {
             sig: Signature::of(meta, ownership.manager()),
             deleting: meta.get("deletionTimestamp").is_some_and(|t| !t.is_null()),
             finalizers: strings("finalizers", None),
-            keep: keep(meta.get("annotations")),
+            keep: asks(meta.get("annotations"), KEEP),
+            confirm: asks(meta.get("annotations"), CONFIRM).is_some(),
             managers: managers(meta, ownership.manager()),
             owner_uids: strings("ownerReferences", Some("uid")),
         })
     }
 }
 
-/// The first annotation that asks to be kept, as `name: value`.
-fn keep(annotations: Option<&Value>) -> Option<String> {
-    KEEP.iter().find_map(|(name, values)| {
+/// The first annotation among `known`, as `name: value`.
+fn asks(annotations: Option<&Value>, known: &[(&str, &[&str])]) -> Option<String> {
+    known.iter().find_map(|(name, values)| {
         let value = annotations?.get(name)?.as_str()?;
         let asks = value.split(',').any(|part| values.contains(&part.trim()));
         asks.then(|| format!("{name}: {value}"))

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use model::{AppName, Directive, LeaseEpoch, ObjectKey};
+use model::{Directive, LeaseEpoch, ObjectKey};
 use serde_json::Value;
 
 use crate::accept::{Decision, Stored, accept_seeded};
@@ -12,8 +12,8 @@ use crate::health::health_seeded;
 use crate::plan::plan_seeded;
 use crate::prune::prune_seeded;
 use crate::{
-    Blocked, Desired, Entry, Gate, HealthContext, Inventory, Live, Plan, Policy, Prune, Sight,
-    Verdict,
+    Blocked, Desired, Entry, GateInput, GateLimits, HealthContext, Inventory, Live, Plan, Policy,
+    Prune, PruneContext, Sight, Verdict,
 };
 
 pub use crate::seeded::Bug;
@@ -25,8 +25,11 @@ pub fn accept(stored: &Stored, term: LeaseEpoch, directive: &Directive, bug: Bug
 
 /// [`crate::gates`] with a bug.
 pub fn gates(desired: &Desired, inventory: &Inventory, bug: Bug) -> Result<(), Vec<Blocked>> {
-    let none: BTreeSet<Gate> = BTreeSet::new();
-    gates_seeded(desired, inventory, &BTreeSet::new(), &none, Some(bug))
+    let (occupied, open) = (BTreeSet::new(), BTreeSet::new());
+    let limits = GateLimits::default();
+    let input =
+        GateInput { desired, inventory, occupied: &occupied, open: &open, limits, cluster: None };
+    gates_seeded(&input, Some(bug))
 }
 
 /// [`crate::plan`] with a bug.
@@ -39,10 +42,10 @@ pub fn prune_decision(
     key: &ObjectKey,
     entry: &Entry,
     live: Sight<'_>,
-    app: &AppName,
+    context: &PruneContext,
     bug: Bug,
 ) -> Prune {
-    prune_seeded(key, entry, live, app, Some(bug))
+    prune_seeded(key, entry, live, context, Some(bug))
 }
 
 /// [`crate::health`] with a bug.

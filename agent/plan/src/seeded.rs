@@ -21,4 +21,14 @@ pub enum Bug {
     NoReverse,
     /// Accept a grant without comparing epochs.
     StepDown,
+    /// Take a kind that could not be looked at for one whose objects are gone.
+    StaleIsGone,
+    /// Write the inventory after the objects instead of before.
+    ClaimAfter,
+    /// Take every field back by force, whoever owns it.
+    AlwaysForce,
+    /// Replace an object on any 422, without asking whether the manifest is right.
+    RecreateOnInvalid,
+    /// Show the values of Secrets in a difference.
+    ShowSecrets,
 }

@@ -168,6 +168,7 @@ fn is_news(task: &Task) -> bool {
         | Action::WaitTerminating { .. }
         | Action::Drifted(_)
         | Action::Conflict { .. }
+        | Action::Compare { .. }
         | Action::NotSeen => false,
     }
 }
@@ -191,6 +192,11 @@ async fn perform(stage: Stage<'_>, task: &Task) -> Done {
             stage.shared.metrics.conflict(&task.key.kind);
             Done::Trouble(Trouble::terminal(*reason, message.clone()))
         }
+        // Whether it is identical is not looked at yet; not touching it is the safe side.
+        Action::Compare { .. } => Done::Trouble(Trouble::terminal(
+            Reason::ExistsUnowned,
+            "it exists already, and is adopted only when it is identical",
+        )),
         Action::NotSeen => Done::Trouble(Trouble::waiting(
             Reason::ApiServerUnreachable,
             "its kind cannot be looked at, so nothing is written",
@@ -214,6 +220,7 @@ fn settle(stage: Stage<'_>, task: &Task, done: Done, ledger: &mut Ledger<'_>, ac
         | Action::WaitTerminating { .. }
         | Action::Drifted(_)
         | Action::Conflict { .. }
+        | Action::Compare { .. }
         | Action::NotSeen => None,
     };
     if drift.is_some() {

@@ -36,7 +36,9 @@ pub(super) async fn apply(
     let ownership = Ownership::of(stage.app);
     let validation = match why {
         Why::Drift(_) => Validation::Warn,
-        Why::Create | Why::Update | Why::Resume | Why::Adopt => Validation::Strict,
+        Why::Create | Why::Update | Why::Resume | Why::Adopt | Why::Transfer(_) | Why::Recreate => {
+            Validation::Strict
+        }
     };
     let mut body = object.body_for(uid);
     let mut force = Force::No;

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use model::{ObjectKey, Reason};
 use plan::{
     Entry, Forget, Hold, LiveMeta, Ownership, Plan, Prune, PruneTask, Sight, Spread, Verb,
-    prune_decision,
+    prune_again,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -90,7 +90,7 @@ async fn remove(stage: Stage<'_>, task: &PruneTask, entry: Option<Entry>) -> Rem
     match &task.prune {
         Prune::Gone => Removed::Forget("gone"),
         Prune::Forget(forget) => forgotten(stage, task, forget),
-        Prune::Hold(hold) => Removed::Keep(held(*hold)),
+        Prune::Hold(hold) => Removed::Keep(held(hold)),
         Prune::Deleting { .. } => gone(stage, &task.key, &place, &entry).await,
         Prune::Detach(_) | Prune::Delete { .. } => {
             again(stage, task, &place, &entry).await.unwrap_or_else(Removed::Keep)
@@ -108,11 +108,17 @@ fn forgotten(stage: Stage<'_>, task: &PruneTask, forget: &Forget) -> Removed {
     })
 }
 
-fn held(hold: Hold) -> Trouble {
+fn held(hold: &Hold) -> Trouble {
     let message = match hold {
-        Hold::NotSeen => "its kind cannot be looked at now",
-        Hold::Unconfirmed => "our write of it was never answered, so it is not proven to be ours",
-        Hold::AfterFailure => "the release is not applied in full yet",
+        Hold::NotSeen => "its kind cannot be looked at now".to_owned(),
+        Hold::Unconfirmed => {
+            "our write of it was never answered, so it is not proven to be ours".to_owned()
+        }
+        Hold::AfterFailure => "the release is not applied in full yet".to_owned(),
+        Hold::AwaitsApproval => "it asks that a person confirms its removal".to_owned(),
+        Hold::Leaving(to) => {
+            format!("it is handed over to App `{to}`, which has not taken it yet")
+        }
     };
     Trouble::waiting(Reason::PruneBlocked, message)
 }
@@ -138,13 +144,13 @@ async fn again(
         (None, 404) => Sight::Absent,
         (None, _) => Sight::Unknown,
     };
-    match prune_decision(key, entry, sight, stage.app) {
+    match prune_again(task, entry, sight, stage.app) {
         Prune::Gone => {
             stage.shared.mirror.found(key, None);
             Ok(Removed::Forget("gone"))
         }
         Prune::Forget(forget) => Ok(forgotten(stage, task, &forget)),
-        Prune::Hold(hold) => Err(held(hold)),
+        Prune::Hold(hold) => Err(held(&hold)),
         Prune::Deleting { .. } => Ok(gone(stage, key, place, entry).await),
         Prune::Detach(why) => {
             detach(stage, key, place, &ownership).await?;
@@ -169,7 +175,8 @@ async fn delete(
     spread: Spread,
 ) -> Result<(), Trouble> {
     let propagation = match spread {
-        Spread::Background => Propagation::Background,
+        // Pruning never plans this; a set that is replaced keeps its pods, one that goes does not.
+        Spread::Background | Spread::Orphan => Propagation::Background,
         Spread::Foreground => Propagation::Foreground,
     };
     let reply = stage.writer.delete(place, key, uid, propagation).await;

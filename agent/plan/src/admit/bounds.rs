@@ -5,9 +5,13 @@ use base64::engine::general_purpose::STANDARD;
 use model::Reason;
 use serde_json::{Map, Value};
 
-use super::Flaw;
+use super::{AdmitOptions, Fault, Flaw, Item};
 use crate::path;
 
+/// Longest name of a label or annotation, after its prefix.
+const KEY_NAME_BYTES: usize = 63;
+/// Longest prefix of a label or annotation: a DNS name.
+const KEY_PREFIX_BYTES: usize = 253;
 /// Longest label value.
 const LABEL_VALUE_BYTES: usize = 63;
 /// All annotations of one object, keys and values.
@@ -24,6 +28,13 @@ pub(super) fn check(object: &Value) -> Vec<Flaw> {
     let map = |name: &str| meta?.get(name);
     texts("metadata.labels", map("labels"), &mut flaws);
     texts("metadata.annotations", map("annotations"), &mut flaws);
+    for base in ["labels", "annotations"] {
+        for (name, _) in entries(map(base)) {
+            if let Some(why) = key_fault(name) {
+                flaws.push(Flaw::new(path::field(&format!("metadata.{base}"), name), why));
+            }
+        }
+    }
     for (name, value) in entries(map("labels")) {
         if let Some(why) = value.as_str().and_then(label_fault) {
             flaws.push(Flaw::new(path::field("metadata.labels", name), why));
@@ -36,9 +47,10 @@ pub(super) fn check(object: &Value) -> Vec<Flaw> {
         let why = format!("{annotations} bytes in all; at most {ANNOTATIONS_BYTES}");
         flaws.push(Flaw::new("metadata.annotations", why).because(Reason::ObjectTooLarge));
     }
+    let core = object.get("apiVersion").and_then(Value::as_str) == Some("v1");
     match object.get("kind").and_then(Value::as_str) {
-        Some("Secret") => data(object, true, &mut flaws),
-        Some("ConfigMap") => data(object, false, &mut flaws),
+        Some("Secret") if core => data(object, true, &mut flaws),
+        Some("ConfigMap") if core => data(object, false, &mut flaws),
         _ => {}
     }
     let bytes = serde_json::to_string(object).map_or(0, |text| text.len());
@@ -47,6 +59,28 @@ pub(super) fn check(object: &Value) -> Vec<Flaw> {
         flaws.push(Flaw::new("", why).because(Reason::ObjectTooLarge));
     }
     flaws
+}
+
+/// Limits of the whole set.
+pub(super) fn whole(items: &[Item], options: &AdmitOptions) -> Vec<Fault> {
+    let Some(last) = items.last() else { return Vec::new() };
+    let bytes: usize =
+        items.iter().map(|i| serde_json::to_string(&i.object).map_or(0, |text| text.len())).sum();
+    let mut faults = Vec::new();
+    if items.len() > options.objects_max {
+        let why = format!(
+            "{} objects in all; an App has at most {}; split it",
+            items.len(),
+            options.objects_max
+        );
+        faults.push(last.fault(Flaw::new("", why).because(Reason::ObjectTooLarge)));
+    }
+    if bytes > options.bytes_max {
+        let why =
+            format!("{bytes} bytes in all; an App has at most {}; split it", options.bytes_max);
+        faults.push(last.fault(Flaw::new("", why).because(Reason::ObjectTooLarge)));
+    }
+    faults
 }
 
 fn entries(map: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
@@ -112,4 +146,28 @@ fn label_fault(value: &str) -> Option<String> {
          digit"
             .to_owned()
     })
+}
+
+/// What is wrong with the key of a label or annotation: `name` or `prefix/name`.
+fn key_fault(key: &str) -> Option<&'static str> {
+    let (prefix, name) = key.split_once('/').map_or((None, key), |(p, n)| (Some(p), n));
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let fits = edge(name.chars().next())
+        && edge(name.chars().last())
+        && name.chars().all(inner)
+        && name.len() <= KEY_NAME_BYTES;
+    let dns = |p: &str| {
+        let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+        !p.is_empty() && p.len() <= KEY_PREFIX_BYTES && p.chars().all(lower)
+    };
+    if !prefix.is_none_or(dns) {
+        Some("the part before `/` is no DNS name in small letters")
+    } else if fits {
+        None
+    } else {
+        Some(
+            "has no name of at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends",
+        )
+    }
 }

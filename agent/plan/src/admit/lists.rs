@@ -25,10 +25,28 @@ const POD_LISTS: &[(&[&str], &[&str])] = &[
     (&["initContainers", "*", "ports"], &["containerPort", "protocol"]),
     (&["initContainers", "*", "volumeMounts"], &["mountPath"]),
     (&["initContainers", "*", "volumeDevices"], &["devicePath"]),
+    (&["ephemeralContainers"], &["name"]),
+    (&["ephemeralContainers", "*", "env"], &["name"]),
+    (&["ephemeralContainers", "*", "ports"], &["containerPort", "protocol"]),
+    (&["ephemeralContainers", "*", "volumeMounts"], &["mountPath"]),
+    (&["resourceClaims"], &["name"]),
+    (&["schedulingGates"], &["name"]),
 ];
 
 /// The same within a Service.
 const SERVICE_LISTS: &[(&[&str], &[&str])] = &[(&["ports"], &["port", "protocol"])];
+
+/// Lists at the top of other kinds: `(group, kind, list, key fields)`.
+const KIND_LISTS: &[(&str, &str, &[&str], &[&str])] = &[
+    (HOOKS, "ValidatingWebhookConfiguration", &["webhooks"], &["name"]),
+    (HOOKS, "MutatingWebhookConfiguration", &["webhooks"], &["name"]),
+    (HOOKS, "ValidatingAdmissionPolicy", &["spec", "variables"], &["name"]),
+    (HOOKS, "ValidatingAdmissionPolicy", &["spec", "matchConditions"], &["name"]),
+    ("", "ServiceAccount", &["secrets"], &["name"]),
+];
+
+/// Group of admission webhooks and policies.
+const HOOKS: &str = "admissionregistration.k8s.io";
 
 /// JSON pointer to the pod spec of a workload.
 pub(super) fn pod_spec(object: &Value) -> Option<&'static str> {
@@ -52,6 +70,12 @@ pub(super) fn check(object: &Value) -> Vec<Flaw> {
             walk(object.pointer(pointer), &base, list, keys, &mut flaws);
         }
     }
+    for (list, keys) in lists_of(object) {
+        walk(Some(object), "", list, keys, &mut flaws);
+    }
+    for (list, keys) in [(&["metadata", "ownerReferences"], &["uid"])] {
+        walk(Some(object), "", list, keys, &mut flaws);
+    }
     let is_service = object.get("kind").and_then(Value::as_str) == Some("Service")
         && object.get("apiVersion").and_then(Value::as_str) == Some("v1");
     if is_service {
@@ -60,6 +84,19 @@ pub(super) fn check(object: &Value) -> Vec<Flaw> {
         }
     }
     flaws
+}
+
+/// Lists of the object's own kind.
+fn lists_of(
+    object: &Value,
+) -> impl Iterator<Item = (&'static [&'static str], &'static [&'static str])> {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
+    let kind = text("kind");
+    KIND_LISTS
+        .iter()
+        .filter(move |(g, k, _, _)| *g == group && *k == kind)
+        .map(|(_, _, list, keys)| (*list, *keys))
 }
 
 /// Follows `list` down from `value` and checks every list it leads to.

@@ -20,6 +20,7 @@ use std::fmt;
 use model::{AppName, Digest, ObjectKey, Reason};
 use serde_json::Value;
 
+use crate::choices::Choices;
 use crate::desired::{Desired, DesiredObject};
 use crate::keyed::{Fingerprint, Key};
 use crate::ownership::Ownership;
@@ -62,6 +63,10 @@ pub struct AdmitOptions {
     pub agent_objects: BTreeSet<ObjectKey>,
     /// `group/Kind` allowed (core group: `/Kind`); `None` allows all.
     pub kinds: Option<BTreeSet<String>>,
+    /// Objects that one App may have; 5,000 keep a sync below a minute.
+    pub objects_max: usize,
+    /// Bytes of all objects of one App as JSON; 10 MiB are held in memory while a sync runs.
+    pub bytes_max: usize,
 }
 
 impl AdmitOptions {
@@ -73,6 +78,8 @@ impl AdmitOptions {
             agent_namespace: None,
             agent_objects: BTreeSet::new(),
             kinds: None,
+            objects_max: 5_000,
+            bytes_max: 10 * 1024 * 1024,
         }
     }
 }
@@ -170,7 +177,10 @@ pub fn admit(
         }
         let flaws = bounds::check(&item.object).into_iter().chain(lists::check(&item.object));
         faults.extend(flaws.map(|flaw| item.fault(flaw)));
+        let (_, misread) = Choices::read(&item.object);
+        faults.extend(misread.into_iter().map(|(path, why)| item.fault(Flaw::new(path, why))));
     }
+    faults.extend(bounds::whole(&items, options));
     faults.extend(identity::duplicates(&items));
     let linked = links::link(&items, &definitions);
     faults.extend(linked.faults);
@@ -213,6 +223,7 @@ fn finish(
             position: links.position,
             depends_on: links.depends_on,
             needs: links.needs,
+            choices: Choices::read(&body).0,
             body,
         };
         objects.insert(key, object);

@@ -34,15 +34,17 @@ pub(super) fn sanitise(object: &mut Value) {
         }
     }
     drop_nulls(object);
-    match object.get("kind").and_then(Value::as_str) {
-        Some("Secret") => merge_string_data(object),
-        Some("CustomResourceDefinition") => drop_bad_ca_bundle(object),
-        Some("Service") => default_protocol(object.pointer_mut("/spec/ports")),
+    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    let core = text("apiVersion") == "v1";
+    match text("kind") {
+        "Secret" if core => merge_string_data(object),
+        "CustomResourceDefinition" => drop_bad_ca_bundle(object),
+        "Service" if core => default_protocol(object.pointer_mut("/spec/ports")),
         _ => {}
     }
     let pointer = pod_spec(object);
     if let Some(spec) = pointer.and_then(|p| object.pointer_mut(p)) {
-        for list in ["containers", "initContainers"] {
+        for list in ["containers", "initContainers", "ephemeralContainers"] {
             let containers = spec.get_mut(list).and_then(Value::as_array_mut);
             for container in containers.into_iter().flatten() {
                 default_protocol(container.get_mut("ports"));

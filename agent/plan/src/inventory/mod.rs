@@ -46,6 +46,9 @@ pub struct Entry {
     /// A write was announced and not yet answered: look before believing the rest.
     #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
     pub pending: bool,
+    /// Uid of the object that is being replaced: it was deleted, or is about to be, to be made again.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    pub recreating: Option<String>,
     /// A Job that ran to its end: its absence afterwards is no drift.
     #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
     pub finished: bool,
@@ -149,10 +152,19 @@ impl Inventory {
             sig: written.meta.sig,
             resource_version: written.meta.resource_version,
             pending: false,
+            recreating: None,
             finished: false,
             ..known
         };
         self.entries.insert(key.clone(), entry);
+    }
+
+    /// Notes that an object is about to be deleted in order to be made again. Store the inventory before
+    /// the delete; the answer to the create ([`Inventory::record`]) ends it.
+    pub fn recreating(&mut self, key: &ObjectKey) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.recreating.clone_from(&entry.uid);
+        }
     }
 
     /// Notes that a Job ran to its end.
@@ -180,6 +192,7 @@ impl Entry {
             position: Position::default(),
             depends_on: BTreeSet::new(),
             pending: true,
+            recreating: None,
             finished: false,
         }
     }

@@ -82,7 +82,11 @@ impl Cluster {
             match &task.action {
                 Action::Apply { .. } => self.apply(desired, &task.key),
                 Action::WaitTerminating { .. } => self.live.remove(&task.key),
-                Action::NoOp | Action::Drifted(_) | Action::Conflict { .. } | Action::NotSeen => {}
+                Action::NoOp
+                | Action::Drifted(_)
+                | Action::Conflict { .. }
+                | Action::Compare { .. }
+                | Action::NotSeen => {}
             }
         }
         for task in plan.prunes() {

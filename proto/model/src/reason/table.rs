@@ -354,6 +354,12 @@ reasons! {
     PruneBlocked = "APL-338", Waiting, User, "Removal is held back",
         "Remove what holds it.",
         "An object that is no longer desired cannot be removed safely yet.";
+    HookFailed = "APL-339", Failed, User, "Hook failed",
+        "Read the logs of the hook, mend it, and release again.",
+        "A Job or Pod that runs before or after the release ended with a failure, or its end was not seen.";
+    Recreating = "APL-340", Progressing, Us, "Replacing an object",
+        "Wait; the object is deleted and made again.",
+        "A field that cannot change on a live object changed, and its author allowed that the object is replaced.";
     Progressing = "HLT-401", Progressing, Us, "Becoming healthy",
         "Wait; the progress deadline bounds it.",
         "The object is on its way.";
@@ -438,6 +444,9 @@ reasons! {
     ClusterSuspended = "AGT-713", Waiting, Platform, "Cluster is suspended",
         "Resume the cluster when it is safe.",
         "The cluster keeps and repairs what it runs and is sent nothing new.";
+    ClusterReplaced = "AGT-714", Failed, Platform, "Cluster is not the one that enrolled",
+        "Enrol the new cluster with a token of its own, or allow this one on purpose.",
+        "The cluster was cloned, restored or made again, and the agent's state speaks of another one. Nothing is written or deleted.";
     TokenUnknown = "JOI-801", Failed, User, "Join token not known",
         "Make a new one with `tidegate cluster token NAME`, or `tidegate cluster add` for a new cluster.",
         "The hub does not know the join token, or its secret is wrong.";

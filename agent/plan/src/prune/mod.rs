@@ -3,14 +3,22 @@
 //! Its uid is the one in the inventory, its ownership label names this App, its tracking id names
 //! itself. Each of the three fails in practice: objects are made again by hand, taken over by another
 //! App, and copied with all their labels by operators.
+//!
+//! `guard` says what is in the way of deleting a container of other objects.
+
+mod guard;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{AppName, ObjectKey};
 
 use crate::gates::is_protected;
-use crate::inventory::Entry;
+use crate::inventory::{Entry, Inventory};
 use crate::live::{LiveMeta, Sight};
 use crate::order::delete_class;
 use crate::seeded::Bug;
+
+pub use guard::{Definition, guard_holds, is_content};
 
 /// How the API server shall delete what belongs to the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +27,8 @@ pub enum Spread {
     Background,
     /// Children first (`propagationPolicy: Foreground`): what is deleted next needs the pods gone.
     Foreground,
+    /// Children stay (`propagationPolicy: Orphan`): pods and claims outlive the object that is replaced.
+    Orphan,
 }
 
 /// What must be looked at just before the delete request, because it changes during the prune.
@@ -50,10 +60,14 @@ pub enum Detach {
     AsksToStay(String),
     /// No App may delete it.
     Protected,
+    /// It belongs to other objects too, by owner references; their uids.
+    OwnedByOthers(Vec<String>),
+    /// The App lets everything go and leaves it running.
+    Released,
 }
 
 /// Why nothing is done for now; the entry stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hold {
     /// Its kind could not be looked at.
     NotSeen,
@@ -61,6 +75,10 @@ pub enum Hold {
     Unconfirmed,
     /// The sync had failures, and what failed may still need it.
     AfterFailure,
+    /// Its author wants a person to confirm that it goes.
+    AwaitsApproval,
+    /// It is on its way to this App, which has not taken it yet.
+    Leaving(AppName),
 }
 
 /// What to do with an inventory entry whose object is no longer desired.
@@ -99,11 +117,69 @@ pub struct PruneTask {
     pub version: String,
     /// What to do.
     pub prune: Prune,
+    /// Whether data of people may go with it: a volume, a claim, or what holds others.
+    pub data: bool,
+    /// Uids of its owners when it was judged; a new one is a reason to leave it alone.
+    pub owners: BTreeSet<String>,
 }
 
-/// Judges one entry that is no longer desired. `live` as re-read just now or as last seen.
-pub fn prune_decision(key: &ObjectKey, entry: &Entry, live: Sight<'_>, app: &AppName) -> Prune {
-    prune_seeded(key, entry, live, app, None)
+/// What a decision about pruning depends on beside the object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PruneContext {
+    /// The App whose inventory it is.
+    pub app: AppName,
+    /// Uids of everything in its inventory: an owner among these is no stranger.
+    pub ours: BTreeSet<String>,
+    /// Objects whose deletion a person confirmed.
+    pub approved: BTreeSet<ObjectKey>,
+    /// Objects that another App is about to take over.
+    pub leaving: BTreeMap<ObjectKey, AppName>,
+    /// Let go instead of deleting.
+    pub orphan: bool,
+}
+
+impl PruneContext {
+    /// Nothing confirmed, nothing handed over.
+    pub fn of(inventory: &Inventory) -> PruneContext {
+        let uids = inventory.entries().values().filter_map(|entry| entry.uid.clone());
+        PruneContext {
+            app: inventory.app().clone(),
+            ours: uids.collect(),
+            approved: BTreeSet::new(),
+            leaving: BTreeMap::new(),
+            orphan: false,
+        }
+    }
+}
+
+/// Judges one entry that is no longer desired, as it was seen when planning.
+pub fn prune_decision(
+    key: &ObjectKey,
+    entry: &Entry,
+    live: Sight<'_>,
+    context: &PruneContext,
+) -> Prune {
+    prune_seeded(key, entry, live, context, None)
+}
+
+/// Judges one prune of a plan again, by what was read just before the request. Never does more than
+/// was planned: what was to stay stays, whatever it looks like now.
+pub fn prune_again(task: &PruneTask, entry: &Entry, live: Sight<'_>, app: &AppName) -> Prune {
+    let context = PruneContext {
+        app: app.clone(),
+        ours: task.owners.clone(),
+        approved: BTreeSet::from([task.key.clone()]),
+        leaving: BTreeMap::new(),
+        orphan: false,
+    };
+    match (&task.prune, prune_decision(&task.key, entry, live, &context)) {
+        (Prune::Delete { spread, .. }, Prune::Delete { uid, guard, .. }) => {
+            Prune::Delete { uid, spread: *spread, guard }
+        }
+        (Prune::Delete { .. }, now) => now,
+        (planned, Prune::Delete { .. } | Prune::Detach(_)) => planned.clone(),
+        (_, now) => now,
+    }
 }
 
 /// [`prune_decision`] with a bug on purpose.
@@ -111,10 +187,11 @@ pub(crate) fn prune_seeded(
     key: &ObjectKey,
     entry: &Entry,
     live: Sight<'_>,
-    app: &AppName,
+    context: &PruneContext,
     bug: Option<Bug>,
 ) -> Prune {
     let meta = match live {
+        Sight::Unknown if bug == Some(Bug::StaleIsGone) => return Prune::Gone,
         Sight::Unknown => return Prune::Hold(Hold::NotSeen),
         Sight::Absent => return Prune::Gone,
         Sight::Present(meta) => meta,
@@ -122,7 +199,7 @@ pub(crate) fn prune_seeded(
     if bug != Some(Bug::NoUidCheck) && entry.uid.as_ref().is_some_and(|uid| *uid != meta.uid) {
         return Prune::Forget(Forget::Recreated);
     }
-    if bug != Some(Bug::NoLabelCheck) && meta.owner.as_deref() != Some(app.as_str()) {
+    if bug != Some(Bug::NoLabelCheck) && meta.owner.as_deref() != Some(context.app.as_str()) {
         return Prune::Forget(Forget::Taken(meta.owner.clone()));
     }
     if bug != Some(Bug::NoIdCheck) && meta.id.as_deref() != Some(&key.id()) {
@@ -134,16 +211,32 @@ pub(crate) fn prune_seeded(
             None => Prune::Forget(Forget::NeverWritten),
         };
     }
+    if let Some(to) = context.leaving.get(key) {
+        return Prune::Hold(Hold::Leaving(to.clone()));
+    }
     if meta.deleting {
         return Prune::Deleting { finalizers: meta.finalizers.clone() };
     }
+    keep(key, meta, context).unwrap_or_else(|| delete(key, meta))
+}
+
+/// What is proven to be ours, and stays all the same.
+fn keep(key: &ObjectKey, meta: &LiveMeta, context: &PruneContext) -> Option<Prune> {
+    if context.orphan {
+        return Some(Prune::Detach(Detach::Released));
+    }
     if is_protected(key) {
-        return Prune::Detach(Detach::Protected);
+        return Some(Prune::Detach(Detach::Protected));
     }
     if let Some(annotation) = &meta.keep {
-        return Prune::Detach(Detach::AsksToStay(annotation.clone()));
+        return Some(Prune::Detach(Detach::AsksToStay(annotation.clone())));
     }
-    delete(key, meta)
+    let strangers = meta.owner_uids.iter().filter(|uid| !context.ours.contains(*uid));
+    let strangers: Vec<String> = strangers.cloned().collect();
+    if !strangers.is_empty() {
+        return Some(Prune::Detach(Detach::OwnedByOthers(strangers)));
+    }
+    (meta.confirm && !context.approved.contains(key)).then_some(Prune::Hold(Hold::AwaitsApproval))
 }
 
 fn delete(key: &ObjectKey, meta: &LiveMeta) -> Prune {
@@ -155,16 +248,12 @@ fn delete(key: &ObjectKey, meta: &LiveMeta) -> Prune {
     Prune::Delete { uid: meta.uid.clone(), spread: Spread::Background, guard }
 }
 
-/// Whether an object counts as content of a namespace that is about to be deleted. What Kubernetes
-/// makes by itself, and what goes with an owner, does not.
-pub fn is_content(key: &ObjectKey, meta: &LiveMeta) -> bool {
-    let own = match (key.group.as_str(), key.kind.as_str()) {
-        ("", "ServiceAccount") => key.name == "default",
-        ("", "ConfigMap") => key.name == "kube-root-ca.crt",
-        ("", "Event" | "Endpoints")
-        | ("events.k8s.io", "Event")
-        | ("discovery.k8s.io", "EndpointSlice") => true,
-        _ => false,
-    };
-    !own && meta.owner_uids.is_empty() && !meta.deleting
+/// Whether data of people may go with an object.
+pub(crate) fn holds_data(key: &ObjectKey) -> bool {
+    matches!(
+        (key.group.as_str(), key.kind.as_str()),
+        ("", "PersistentVolume" | "PersistentVolumeClaim" | "Namespace")
+            | ("apps", "StatefulSet")
+            | ("apiextensions.k8s.io", "CustomResourceDefinition")
+    )
 }

@@ -1,0 +1,92 @@
+//! What is in the inventory and no longer desired, judged one by one and put in reverse order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::ObjectKey;
+
+use super::Policy;
+use crate::desired::Desired;
+use crate::inventory::{Entry, Inventory};
+use crate::live::{Live, Sight};
+use crate::order::{Position, delete_class, layer};
+use crate::prune::{PruneContext, PruneTask, holds_data, prune_seeded};
+use crate::seeded::Bug;
+
+/// Depths are turned round this value for deletion; leaves room above for named dependencies.
+const DEPTH_TURN: u16 = u16::MAX / 2;
+
+/// What is in the inventory and not desired, in reverse order.
+pub(super) fn prunes(
+    desired: &Desired,
+    live: &Live,
+    inventory: &Inventory,
+    policy: &Policy,
+    bug: Option<Bug>,
+) -> Vec<Vec<PruneTask>> {
+    let context = PruneContext {
+        approved: policy.approved.clone(),
+        leaving: policy.leaving.clone(),
+        orphan: policy.orphan && desired.objects().is_empty(),
+        ..PruneContext::of(inventory)
+    };
+    let dropped: BTreeMap<&ObjectKey, &Entry> =
+        inventory.entries().iter().filter(|(key, _)| desired.get(key).is_none()).collect();
+    // Same uid under another group or version in the new set: the object moves, it does not go.
+    let kept: BTreeSet<&str> = desired
+        .objects()
+        .keys()
+        .filter_map(|key| match live.get(key) {
+            Sight::Present(meta) => Some(meta.uid.as_str()),
+            Sight::Absent | Sight::Unknown => None,
+        })
+        .collect();
+    let places = delete_places(&dropped, bug);
+    let mut steps: BTreeMap<Position, Vec<PruneTask>> = BTreeMap::new();
+    for (key, entry) in dropped {
+        let moved = entry.uid.as_deref().is_some_and(|uid| kept.contains(uid));
+        let sight = if moved { Sight::Absent } else { live.get(key) };
+        let prune = prune_seeded(key, entry, sight, &context, bug);
+        let owners = match sight {
+            Sight::Present(meta) => meta.owner_uids.iter().cloned().collect(),
+            Sight::Absent | Sight::Unknown => BTreeSet::new(),
+        };
+        let place = places.get(key).copied().unwrap_or_default();
+        let (version, data) = (entry.version.clone(), holds_data(key));
+        let task = PruneTask { key: key.clone(), version, prune, data, owners };
+        steps.entry(place).or_default().push(task);
+    }
+    steps.into_values().collect()
+}
+
+/// The order of applying turned round; dependencies that an author named outrank it.
+fn delete_places(
+    dropped: &BTreeMap<&ObjectKey, &Entry>,
+    bug: Option<Bug>,
+) -> BTreeMap<ObjectKey, Position> {
+    let turned = |key: &ObjectKey, entry: &Entry| {
+        let at = entry.position;
+        if bug == Some(Bug::NoReverse) {
+            return at;
+        }
+        match delete_class(key) {
+            1 => Position {
+                wave: at.wave.saturating_neg(),
+                rank: u16::MAX - at.rank,
+                depth: DEPTH_TURN.saturating_sub(at.depth),
+            },
+            // What can block the rest is outside the waves, and so is what holds the rest.
+            0 => Position { wave: i32::MIN, rank: 0, depth: 0 },
+            class => Position { wave: i32::MAX, rank: class, depth: 0 },
+        }
+    };
+    let places: BTreeMap<ObjectKey, Position> =
+        dropped.iter().map(|(key, entry)| ((*key).clone(), turned(key, entry))).collect();
+    let mut needs: BTreeMap<ObjectKey, BTreeSet<ObjectKey>> = BTreeMap::new();
+    for (key, entry) in dropped {
+        for dependency in &entry.depends_on {
+            needs.entry(dependency.clone()).or_default().insert((*key).clone());
+        }
+    }
+    // A ring can only come from two releases whose dependencies point in opposite ways.
+    layer(&places, &needs).unwrap_or(places)
+}
