@@ -56,11 +56,68 @@ impl std::fmt::Debug for DesiredObject {
     }
 }
 
+/// When a hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HookPhase {
+    /// Before anything of the release is applied.
+    PreApply,
+    /// After all of it is applied and healthy.
+    PostApply,
+    /// When the release failed.
+    OnFailure,
+    /// Before the App's objects are deleted.
+    PreDelete,
+}
+
+/// What to make of a hook that was made and vanished before its end was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnLost {
+    /// It failed: running it twice may harm.
+    #[default]
+    Fail,
+    /// Run it again: its author says that it may.
+    Rerun,
+}
+
+/// An object that runs once a release instead of being part of it.
+#[derive(Clone, PartialEq)]
+pub struct Hook {
+    /// Which; its name ends with the release, so that a Job of the release before is another object.
+    pub key: ObjectKey,
+    /// `apiVersion` of the manifest.
+    pub api_version: String,
+    /// Body to create. May hold Secret data: never log it.
+    pub body: Value,
+    /// When.
+    pub phase: HookPhase,
+    /// Order within the phase.
+    pub wave: i32,
+    /// Names the run: release and hook.
+    pub run: String,
+    /// What to make of it when it vanished.
+    pub on_lost: OnLost,
+    /// Whether its object goes once it ended well.
+    pub remove_on_success: bool,
+    /// Whether its object goes once it ended badly.
+    pub remove_on_failure: bool,
+}
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hook")
+            .field("id", &self.key.id())
+            .field("phase", &self.phase)
+            .field("run", &self.run)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The whole set of one App, complete: whoever holds it may conclude from what is not in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Desired {
     pub(crate) app: AppName,
     pub(crate) objects: BTreeMap<ObjectKey, DesiredObject>,
+    pub(crate) hooks: Vec<Hook>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -78,6 +135,11 @@ impl Desired {
     /// One object.
     pub fn get(&self, key: &ObjectKey) -> Option<&DesiredObject> {
         self.objects.get(key)
+    }
+
+    /// Objects that run once instead of being part of the set.
+    pub fn hooks(&self) -> impl Iterator<Item = &Hook> {
+        self.hooks.iter()
     }
 
     /// What was put right on the way in and a person may want to know.

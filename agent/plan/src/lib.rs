@@ -29,6 +29,8 @@ mod recreate;
 mod gates;
 
 mod drift;
+mod hooks;
+
 mod inventory;
 
 mod desired;
@@ -42,9 +44,12 @@ mod health;
 mod pods;
 
 mod classify;
+mod diff;
+
 mod migrate;
 
 mod conflict;
+mod schema;
 
 mod live;
 mod order;
@@ -66,7 +71,8 @@ pub use classify::{Answer, Asked, Class, Failure, Verb, classify, probe_body, pr
 pub use conflict::{
     ConflictCause, Resolution, conflict_causes, conflict_policy, resolve, yield_field,
 };
-pub use desired::{Desired, DesiredObject};
+pub use desired::{Desired, DesiredObject, Hook, HookPhase, OnLost};
+pub use diff::{Change, Diff, DiffOptions, Op, diff, identical, summary};
 pub use drift::{Drift, drift};
 pub use fields::{FieldSet, Part};
 pub use fight::{Fight, FightDetector};
@@ -75,7 +81,8 @@ pub use health::{
     HealthContext, Met, RuleFault, RuleSet, Until, Verdict, health, health_with,
     judged_by_existence, met,
 };
-pub use inventory::{Entry, Inventory, InventoryError, Written};
+pub use hooks::{HookAction, HookTask, hook_tasks, is_hook, removes, stale_runs};
+pub use inventory::{Entry, HookResult, HookRun, Inventory, InventoryError, Sharded, Written};
 pub use keyed::{Fingerprint, Key};
 pub use live::{Live, LiveMeta, Sight};
 pub use migrate::{Migrate, migrate_patch, migrates, rewrite_version_patch, transfer_patch};
@@ -89,5 +96,6 @@ pub use prune::{
 };
 pub use recreate::{Recreate, recreate_decision};
 pub use redact::{Scrubber, redacted};
+pub use schema::Schemas;
 pub use signature::Signature;
 pub use tracker::{Observation, Observed, Sync, Tracker};

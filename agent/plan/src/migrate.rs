@@ -26,7 +26,7 @@ pub struct Migrate {
 }
 
 /// Whether the manager of one entry is moved to us.
-fn moves(entry: &Value, ours: &str, migrate: &Migrate) -> bool {
+pub(crate) fn moves(entry: &Value, ours: &str, migrate: &Migrate) -> bool {
     let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
     let manager = text("manager");
     if manager == ours || !text("subresource").is_empty() {
@@ -71,8 +71,8 @@ pub fn migrate_patch(live: &Value, ownership: &Ownership, migrate: &Migrate) -> 
     rest.push(entry_of(template?, ownership.manager(), &fields));
     let mut patch = vec![lock(live)?];
     if annotation(live, LAST_APPLIED) {
-        let path = format!("/metadata/annotations/{}", escaped(LAST_APPLIED));
-        patch.push(json!({"op": "remove", "path": path}));
+        let pointer = format!("/metadata/annotations/{}", escaped(LAST_APPLIED));
+        patch.push(json!({"op": "remove", "path": pointer}));
     }
     patch.push(json!({"op": "replace", "path": "/metadata/managedFields", "value": rest}));
     Some(patch)
@@ -88,8 +88,8 @@ pub fn transfer_patch(live: &Value, ownership: &Ownership, from: &AppName) -> Op
     }
     let theirs = Ownership::of(from);
     let migrate = Migrate { managers: vec![theirs.manager().to_owned()], delivery_tools: false };
-    let path = format!("/metadata/labels/{}", escaped(Ownership::LABEL));
-    let relabel = json!({"op": "replace", "path": path, "value": ownership.label()});
+    let pointer = format!("/metadata/labels/{}", escaped(Ownership::LABEL));
+    let relabel = json!({"op": "replace", "path": pointer, "value": ownership.label()});
     let mut patch = match migrate_patch(live, ownership, &migrate) {
         Some(patch) => patch,
         None => vec![lock(live)?],

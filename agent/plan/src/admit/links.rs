@@ -6,12 +6,14 @@ use model::ObjectKey;
 use serde_json::Value;
 
 use super::identity::Definitions;
-use super::{Fault, Flaw, Item};
+use super::{AdmitOptions, Fault, Flaw, Item};
 use crate::order::{Cycle, Position, layer, rank};
 use crate::path;
 
 /// Explicit wave, relative within the App.
 const WAVE: &str = "tidegate.dev/wave";
+/// What Argo CD calls it; understood when the App asks for that.
+const FOREIGN_WAVE: &str = "argocd.argoproj.io/sync-wave";
 /// Explicit dependencies; the second name is what kpt and cli-utils read.
 const DEPENDS_ON: &[&str] = &["tidegate.dev/depends-on", "config.kubernetes.io/depends-on"];
 
@@ -31,13 +33,13 @@ pub(super) struct Linked {
 }
 
 /// Links the whole set.
-pub(super) fn link(items: &[Item], definitions: &Definitions) -> Linked {
+pub(super) fn link(items: &[Item], definitions: &Definitions, options: &AdmitOptions) -> Linked {
     let keys: BTreeSet<&ObjectKey> = items.iter().filter_map(|item| item.key.as_ref()).collect();
     let mut linked = Linked { links: BTreeMap::new(), faults: Vec::new(), notes: Vec::new() };
     for item in items {
         let Some(key) = &item.key else { continue };
         let mut links = Links::default();
-        match wave(&item.object) {
+        match wave(&item.object, options) {
             Ok(wave) => links.position.wave = wave,
             Err(flaw) => linked.faults.push(item.fault(flaw)),
         }
@@ -91,10 +93,12 @@ fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
     object.get("metadata")?.get("annotations")?.get(name)
 }
 
-fn wave(object: &Value) -> Result<i32, Flaw> {
-    let Some(value) = annotation(object, WAVE) else { return Ok(0) };
+fn wave(object: &Value, options: &AdmitOptions) -> Result<i32, Flaw> {
+    let foreign = || annotation(object, FOREIGN_WAVE).filter(|_| options.foreign_waves);
+    let name = if annotation(object, WAVE).is_some() { WAVE } else { FOREIGN_WAVE };
+    let Some(value) = annotation(object, WAVE).or_else(foreign) else { return Ok(0) };
     let parsed = value.as_str().and_then(|text| text.trim().parse().ok());
-    let path = path::field("metadata.annotations", WAVE);
+    let path = path::field("metadata.annotations", name);
     parsed.ok_or_else(|| Flaw::new(path, "is not a whole number in quotes, such as \"-1\""))
 }
 

@@ -73,9 +73,7 @@ pub(super) fn check(object: &Value) -> Vec<Flaw> {
     for (list, keys) in lists_of(object) {
         walk(Some(object), "", list, keys, &mut flaws);
     }
-    for (list, keys) in [(&["metadata", "ownerReferences"], &["uid"])] {
-        walk(Some(object), "", list, keys, &mut flaws);
-    }
+    walk(Some(object), "", &["metadata", "ownerReferences"], &["uid"], &mut flaws);
     let is_service = object.get("kind").and_then(Value::as_str) == Some("Service")
         && object.get("apiVersion").and_then(Value::as_str) == Some("v1");
     if is_service {

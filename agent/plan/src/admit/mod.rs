@@ -14,6 +14,8 @@ mod identity;
 mod bounds;
 mod lists;
 
+mod hook;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -21,7 +23,7 @@ use model::{AppName, Digest, ObjectKey, Reason};
 use serde_json::Value;
 
 use crate::choices::Choices;
-use crate::desired::{Desired, DesiredObject};
+use crate::desired::{Desired, DesiredObject, Hook};
 use crate::keyed::{Fingerprint, Key};
 use crate::ownership::Ownership;
 
@@ -67,6 +69,10 @@ pub struct AdmitOptions {
     pub objects_max: usize,
     /// Bytes of all objects of one App as JSON; 10 MiB are held in memory while a sync runs.
     pub bytes_max: usize,
+    /// Whether the hook annotations of Helm and Argo CD are understood.
+    pub foreign_hooks: bool,
+    /// Whether the wave annotation of Argo CD is understood.
+    pub foreign_waves: bool,
 }
 
 impl AdmitOptions {
@@ -80,6 +86,8 @@ impl AdmitOptions {
             kinds: None,
             objects_max: 5_000,
             bytes_max: 10 * 1024 * 1024,
+            foreign_hooks: false,
+            foreign_waves: false,
         }
     }
 }
@@ -178,16 +186,17 @@ pub fn admit(
         let flaws = bounds::check(&item.object).into_iter().chain(lists::check(&item.object));
         faults.extend(flaws.map(|flaw| item.fault(flaw)));
         let (_, misread) = Choices::read(&item.object);
-        faults.extend(misread.into_iter().map(|(path, why)| item.fault(Flaw::new(path, why))));
+        let misread = misread.into_iter().chain(hook::read(&item.object, options).err());
+        faults.extend(misread.map(|(path, why)| item.fault(Flaw::new(path, why))));
     }
     faults.extend(bounds::whole(&items, options));
     faults.extend(identity::duplicates(&items));
-    let linked = links::link(&items, &definitions);
+    let linked = links::link(&items, &definitions, options);
     faults.extend(linked.faults);
     notes.extend(linked.notes);
     if faults.is_empty() {
-        let objects = finish(app, items, linked.links, options);
-        Ok(Desired { app: app.clone(), objects, notes })
+        let (objects, hooks) = finish(app, items, linked.links, options);
+        Ok(Desired { app: app.clone(), objects, hooks, notes })
     } else {
         faults.sort_by(|a, b| (a.index, &a.path, a).cmp(&(b.index, &b.path, b)));
         faults.dedup();
@@ -201,12 +210,19 @@ fn finish(
     items: Vec<Item>,
     mut links: BTreeMap<ObjectKey, links::Links>,
     options: &AdmitOptions,
-) -> BTreeMap<ObjectKey, DesiredObject> {
+) -> (BTreeMap<ObjectKey, DesiredObject>, Vec<Hook>) {
     let ownership = Ownership::of(app);
+    let release = hook::release(&items, options);
     let mut objects = BTreeMap::new();
+    let mut hooks = Vec::new();
     for item in items {
         let Some(key) = item.key else { continue };
         let links = links.remove(&key).unwrap_or_default();
+        if let Ok(Some(asked)) = hook::read(&item.object, options) {
+            let wave = links.position.wave;
+            hooks.push(asked.finish(&ownership, key, item.object, wave, release));
+            continue;
+        }
         let mut body = item.object;
         ownership.stamp(&mut body, &key);
         let parts: [&[u8]; 5] = [
@@ -228,5 +244,5 @@ fn finish(
         };
         objects.insert(key, object);
     }
-    objects
+    (objects, hooks)
 }

@@ -4,6 +4,9 @@
 //! request leaves nothing behind that nobody remembers. An entry leaves only after its object was
 //! seen to be gone, to be another one, or to be not ours.
 
+mod shard;
+
+mod rebuild;
 mod seal;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +21,7 @@ use crate::order::Position;
 use crate::signature::Signature;
 
 pub use seal::InventoryError;
+pub use shard::Sharded;
 
 /// One object that was applied, or is about to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,12 +75,38 @@ pub struct Inventory {
     app: AppName,
     epoch: Epoch,
     entries: BTreeMap<ObjectKey, Entry>,
+    runs: BTreeMap<String, HookRun>,
+}
+
+/// How a hook ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum HookResult {
+    /// Well.
+    Succeeded,
+    /// Badly.
+    Failed,
+}
+
+/// One run of a hook, noted before it is made, so that no restart, clean-up or lost answer makes it run
+/// twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookRun {
+    /// The object that runs.
+    pub key: ObjectKey,
+    /// Version it is addressed with.
+    pub version: String,
+    /// Its uid, once our create was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// How it ended, once that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<HookResult>,
 }
 
 impl Inventory {
     /// Nothing applied yet.
     pub fn new(app: AppName) -> Inventory {
-        Inventory { app, epoch: Epoch::NONE, entries: BTreeMap::new() }
+        Inventory { app, epoch: Epoch::NONE, entries: BTreeMap::new(), runs: BTreeMap::new() }
     }
 
     /// The App.
@@ -165,6 +195,37 @@ impl Inventory {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.recreating.clone_from(&entry.uid);
         }
+    }
+
+    /// All runs of hooks that are remembered.
+    pub fn runs(&self) -> &BTreeMap<String, HookRun> {
+        &self.runs
+    }
+
+    /// Notes that a hook is about to be made: store the inventory before the create.
+    pub fn hook_announced(&mut self, run: &str, key: &ObjectKey, version: &str) {
+        let known =
+            HookRun { key: key.clone(), version: version.to_owned(), uid: None, result: None };
+        self.runs.entry(run.to_owned()).or_insert(known);
+    }
+
+    /// Notes the answer to the create of a hook.
+    pub fn hook_started(&mut self, run: &str, uid: &str) {
+        if let Some(known) = self.runs.get_mut(run) {
+            known.uid = Some(uid.to_owned());
+        }
+    }
+
+    /// Notes how a hook ended: store the inventory before anything follows from it. The first end holds.
+    pub fn hook_ended(&mut self, run: &str, result: HookResult) {
+        if let Some(known) = self.runs.get_mut(run) {
+            known.result.get_or_insert(result);
+        }
+    }
+
+    /// Drops a run of an earlier release whose object is gone.
+    pub fn hook_forget(&mut self, run: &str) {
+        self.runs.remove(run);
     }
 
     /// Notes that a Job ran to its end.

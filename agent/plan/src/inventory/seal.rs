@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use model::{AppName, Epoch, ObjectKey};
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Inventory};
+use super::{Entry, HookRun, Inventory};
 use crate::keyed::Key;
 
 /// Format of the bytes.
@@ -26,6 +26,11 @@ pub enum InventoryError {
     /// Changed by somebody else, or sealed with another key.
     #[error("inventory of `{0}` was not written by this agent; nothing is deleted on its word")]
     Forged(String),
+    /// Its pieces do not belong together: a write did not end.
+    #[error(
+        "a piece of the inventory is missing or older than the rest; nothing is deleted on its word"
+    )]
+    Torn,
     /// Damaged.
     #[error("inventory has a bad object id")]
     Key(#[from] model::ParseObjectKeyError),
@@ -43,13 +48,16 @@ struct Body {
     app: AppName,
     epoch: Epoch,
     entries: BTreeMap<String, Entry>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    runs: BTreeMap<String, HookRun>,
 }
 
 impl Inventory {
     /// Bytes to store.
     pub fn seal(&self, key: &Key) -> Result<Vec<u8>, InventoryError> {
         let entries = self.entries.iter().map(|(key, entry)| (key.id(), entry.clone())).collect();
-        let body = Body { app: self.app.clone(), epoch: self.epoch, entries };
+        let (app, runs) = (self.app.clone(), self.runs.clone());
+        let body = Body { app, epoch: self.epoch, entries, runs };
         let body = serde_json::to_string(&body)?;
         let tag = hex::encode(key.mac(&[PURPOSE, body.as_bytes()]));
         Ok(serde_json::to_vec(&Sealed { format: FORMAT, tag, body })?)
@@ -70,6 +78,6 @@ impl Inventory {
         let entries = entries
             .map(|(id, entry)| Ok((ObjectKey::parse_id(&id)?, entry)))
             .collect::<Result<_, model::ParseObjectKeyError>>()?;
-        Ok(Inventory { app: body.app, epoch: body.epoch, entries })
+        Ok(Inventory { app: body.app, epoch: body.epoch, entries, runs: body.runs })
     }
 }
