@@ -8,6 +8,8 @@
 )]
 
 mod accept;
+mod guard;
+mod hooks;
 mod admit;
 mod health;
 mod library;
