@@ -23,8 +23,9 @@ mod plan;
 
 pub mod accept;
 mod admit;
-mod prune;
 mod recreate;
+
+mod prune;
 
 mod gates;
 

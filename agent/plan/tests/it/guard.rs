@@ -286,7 +286,7 @@ fn recreated(
     let (mut cluster, set) = applied([object]);
     let (at, wanted) = set.objects().iter().next().unwrap();
     cluster.meddle(at, |meta| {
-        meta.resource_version = "9".to_owned();
+        "9".clone_into(&mut meta.resource_version);
         change(meta);
     });
     let Sight::Present(meta) = cluster.live.get(at) else { panic!() };
