@@ -5,7 +5,9 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    commands::{Context, cluster, get, health, lint, reason, rollout, source, version, why},
+    commands::{
+        Context, cluster, get, health, lint, reason, rollout, simulate, source, version, why,
+    },
     connect::Hub,
     duration::parse_duration,
     error::{Error, Exit},
@@ -103,6 +105,9 @@ fn execute(cli: Cli) -> Result<Exit, Error> {
     }
     if let Command::Reason(args) = &cli.command {
         return reason::run(args, output);
+    }
+    if let Command::Rollout(rollout::Command::Simulate(args)) = &cli.command {
+        return simulate::run(args, output);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

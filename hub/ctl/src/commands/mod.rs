@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod rollout;
+pub(crate) mod simulate;
 pub(crate) mod get;
 pub(crate) mod why;
 pub(crate) mod cluster;

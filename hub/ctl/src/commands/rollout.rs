@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use model::api::{List, RolloutAction, RolloutItem};
 
-use super::{Context, get, segment};
+use super::{Context, get, segment, simulate};
 use crate::{
     error::{Error, Exit},
     output::{Format, Output},
@@ -22,6 +22,8 @@ pub(crate) enum Command {
         /// Name of the app
         app: String,
     },
+    /// Play a scenario in virtual time with the hub's own rules; needs no hub
+    Simulate(simulate::Args),
     /// Start a rollout that waits for a person
     Start {
         /// Name of the app
@@ -85,6 +87,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Exit, Er
     };
     let (app, action) = match command {
         Command::Watch { app } => return watch(app, context).await,
+        Command::Simulate(args) => return simulate::run(args, context.output),
         Command::Start { app, now: _ } => act(app, "start", "", &None, false),
         Command::Pause(c) => act(&c.app, "pause", &c.reason, &None, false),
         Command::Resume { common: c, accept } => act(&c.app, "resume", &c.reason, &None, *accept),

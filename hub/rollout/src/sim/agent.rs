@@ -27,20 +27,20 @@ pub enum Behaviour {
 }
 
 impl Behaviour {
-    /// The same on a cluster that takes `factor` times as long.
+    /// The same on a cluster that takes so many percent of the usual time.
     #[must_use]
-    pub fn slowed(self, factor: u32) -> Behaviour {
+    pub fn slowed(self, percent: u32) -> Behaviour {
+        let slow = |time: Duration| time * percent / 100;
         match self {
-            Behaviour::Good(after) => Behaviour::Good(after * factor),
-            Behaviour::Terminal(after) => Behaviour::Terminal(after * factor),
+            Behaviour::Good(after) => Behaviour::Good(slow(after)),
+            Behaviour::Terminal(after) => Behaviour::Terminal(slow(after)),
             Behaviour::Regresses { healthy, lasts } => {
-                Behaviour::Regresses { healthy: healthy * factor, lasts }
+                Behaviour::Regresses { healthy: slow(healthy), lasts }
             }
             Behaviour::Stuck | Behaviour::CutsNetwork | Behaviour::Broken => self,
         }
     }
 
-    #[expect(dead_code, reason = "for stories that run from change to change")]
     /// Ages of a grant at which what is to be seen changes.
     pub(super) fn turns(self) -> [Option<Duration>; 2] {
         match self {
@@ -66,6 +66,8 @@ pub struct Agent {
     pub fence: Epoch,
     /// Highest hub term heard.
     pub term: LeaseEpoch,
+    /// When it heard something that it has not answered yet.
+    pub heard: Option<Duration>,
     /// When it accepted what it runs, in true time.
     pub accepted: Duration,
     /// Lost by a restart: since when it measures.
@@ -84,6 +86,7 @@ impl Agent {
             digest: None,
             fence: Epoch::NONE,
             term: LeaseEpoch(0),
+            heard: None,
             accepted: now,
             measures_since: now,
             best: BTreeMap::new(),
@@ -111,6 +114,7 @@ impl Agent {
             return;
         }
         self.term = term;
+        let (epoch, fence) = (self.epoch, self.fence);
         match directive {
             Directive::Hold => {}
             Directive::Grant(grant) => {
@@ -126,6 +130,9 @@ impl Agent {
                     self.fence = self.fence.max(epoch);
                 }
             }
+        }
+        if (epoch, fence) != (self.epoch, self.fence) {
+            self.heard = Some(now);
         }
     }
 

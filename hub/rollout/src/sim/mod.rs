@@ -7,12 +7,16 @@
 //!
 //! Deliberately absent: clocks, files, the store, rendering. Only with the feature `sim`.
 
-mod world;
+pub mod play;
+pub mod file;
 mod words;
+mod world;
 mod agent;
 mod rng;
 
 pub use agent::{Agent, Behaviour};
 pub use rng::Rng;
-pub use words::{line, lines};
-pub use world::{Cluster, Commitment, Content, Faults, Hub, World, actor, commit_id, digest, uid};
+pub use words::{line, lines, member_state, rollout_state, wave_state};
+pub use world::{
+    Cluster, Commitment, Content, Faults, Hub, Pace, World, actor, commit_id, digest, uid,
+};

@@ -1,11 +1,19 @@
 //! A log as a person reads it.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "events without a cluster are the rest")]
+
+use std::time::Duration;
+
 use crate::{
-    Cause, Event, FailureWhy, Kind, MemberChange, Outcome, Rollout, Start, Verdict, WaveChange,
+    Cause, Event, FailureWhy, Kind, MemberChange, MemberState, Outcome, Rollout, RolloutState,
+    Start, Verdict, WaveChange, WaveState,
 };
-use model::ClusterUid;
+use model::{ClusterUid, Reason, Status};
 
 use super::world::World;
+
+/// Most clusters that one line names.
+const NAMES_MAX: usize = 12;
 
 /// The events from number `from` on, one line each.
 pub fn lines(world: &World, from: usize) -> Vec<String> {
@@ -58,8 +66,7 @@ pub fn line(world: &World, event: &Event) -> String {
             format!("{rollout} resumed by {}{accept}", by.name)
         }
         Event::Retried { rollout, clusters, by, .. } => {
-            let clusters: Vec<_> = clusters.iter().map(name).collect();
-            format!("{rollout} retried by {}: {}", by.name, clusters.join(" "))
+            format!("{rollout} retried by {}: {}", by.name, names(world, clusters))
         }
         Event::Skipped { cluster, by, .. } => format!("{} skipped by {}", name(cluster), by.name),
         Event::Ended { rollout, outcome, .. } => format!("{rollout} {}", ended(*outcome)),
@@ -68,6 +75,100 @@ pub fn line(world: &World, event: &Event) -> String {
 
 fn named(world: &World, uid: &ClusterUid) -> String {
     world.clusters.get(uid).map_or_else(|| uid.to_string(), |c| c.name.to_string())
+}
+
+/// Some clusters by name; of many only the first.
+pub(super) fn names<'a>(
+    world: &World,
+    of: impl IntoIterator<Item = &'a ClusterUid, IntoIter: ExactSizeIterator>,
+) -> String {
+    let of = of.into_iter();
+    let more = of.len().saturating_sub(NAMES_MAX);
+    let mut text = of.take(NAMES_MAX).map(|uid| named(world, uid)).collect::<Vec<_>>().join(" ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+/// Code and sentence.
+pub(super) fn status(status: &Status) -> String {
+    let code = status.reason().map_or("ready", Reason::code);
+    format!("{code} {}", status.message())
+}
+
+/// `1h02m30s`, to the second unless it is shorter.
+pub fn time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let small = match time.subsec_millis() {
+        0 => String::new(),
+        millis => format!(".{millis:03}"),
+    };
+    match (hours, minutes) {
+        (0, 0) => format!("{rest}{small}s"),
+        (0, _) => format!("{minutes}m{rest:02}{small}s"),
+        (..) => format!("{hours}h{minutes:02}m{rest:02}{small}s"),
+    }
+}
+
+/// The cluster that an event is about.
+pub(super) fn cluster_of(event: &Event) -> Option<&ClusterUid> {
+    match event {
+        Event::Granted { cluster, .. }
+        | Event::Acked { cluster, .. }
+        | Event::Fenced { cluster, .. }
+        | Event::Recalled { cluster, .. }
+        | Event::Restored { cluster, .. }
+        | Event::Dark { cluster, .. }
+        | Event::Departed { cluster, .. }
+        | Event::Member { cluster, .. }
+        | Event::Skipped { cluster, .. } => Some(cluster),
+        _ => None,
+    }
+}
+
+/// A member's state in a word.
+pub fn member_state(state: &MemberState) -> &'static str {
+    match state {
+        MemberState::Queued => "Queued",
+        MemberState::Updating { .. } => "Updating",
+        MemberState::Verifying => "Verifying",
+        MemberState::Recalling { .. } => "Recalling",
+        MemberState::Updated => "Updated",
+        MemberState::Failed { .. } => "Failed",
+        MemberState::Deferred { .. } => "Deferred",
+        MemberState::Unchanged => "Unchanged",
+        MemberState::Skipped => "Skipped",
+        MemberState::Departed => "Departed",
+    }
+}
+
+/// A wave's state in a word.
+pub fn wave_state(state: WaveState) -> &'static str {
+    match state {
+        WaveState::Locked => "Locked",
+        WaveState::Open => "Open",
+        WaveState::Proving => "Proving",
+        WaveState::Passed { .. } => "Passed",
+        WaveState::Skipped => "Skipped",
+    }
+}
+
+/// A rollout's state in a word.
+pub fn rollout_state(state: &RolloutState) -> &'static str {
+    match state {
+        RolloutState::Planned => "Planned",
+        RolloutState::Progressing => "Progressing",
+        RolloutState::Paused { .. } => "Paused",
+        RolloutState::Halted { .. } => "Halted",
+        RolloutState::Ended { outcome, .. } => match outcome {
+            Outcome::Completed { .. } => "Completed",
+            Outcome::RolledBack { .. } => "RolledBack",
+            Outcome::Superseded { .. } => "Superseded",
+            Outcome::Aborted => "Aborted",
+        },
+    }
 }
 
 fn wave_name(rollout: &Rollout, wave: usize) -> String {

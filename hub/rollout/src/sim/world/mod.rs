@@ -4,8 +4,11 @@
 //! The hub shell is the honest minimum: append, then apply, then serve. A crash loses everything but the
 //! log. After a fail-over the old process may live on, deaf or not, with the lease that it lost.
 
-mod hub;
+mod pace;
 mod checks;
+mod network;
+mod hub;
+mod parts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,17 +17,17 @@ use std::{
 
 use jiff::Timestamp;
 use model::{
-    AppName, ClusterName, ClusterUid, Commit, Digest, Directive, Epoch, Facts, Labels, LeaseEpoch,
-    Report, Selector,
+    AppName, ClusterName, ClusterUid, Commit, Digest, Epoch, Facts, Labels, LeaseEpoch, Selector,
 };
 
 #[cfg(feature = "mutations")]
 use crate::Bug;
-use crate::{
-    Actor, App, Candidate, Event, Expect, Now, Obs, OnUntarget, Refusal, Strategy, Targets, Verb,
-};
+use crate::{Actor, App, Candidate, Event, Expect, Now, Obs, OnUntarget, Refusal, Targets, Verb};
 
 pub use hub::Hub;
+pub use parts::{Cluster, Commitment, Content, Faults, Pace};
+
+use network::{Body, Message, behaviour};
 
 use super::{
     agent::{Agent, Behaviour},
@@ -37,87 +40,6 @@ const BURST_MAX: usize = 2_000;
 /// True time zero unless a story says otherwise: a Tuesday evening.
 const BEGIN: Timestamp = Timestamp::constant(1_700_000_000, 0);
 
-/// One cluster of the world.
-#[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "four things that are true or not, independently"
-)]
-pub struct Cluster {
-    /// Its name.
-    pub name: ClusterName,
-    /// Labels that the hub keeps of it.
-    pub labels: Labels,
-    /// What its agent says of it.
-    pub facts: Facts,
-    /// A person deleted it.
-    pub deleted: bool,
-    /// Its agent.
-    pub agent: Agent,
-    /// The hub can be reached.
-    pub link: bool,
-    /// The agent process runs.
-    pub up: bool,
-    /// How many times as long everything takes.
-    pub slow: u32,
-    /// Unhealthy, whatever it runs.
-    pub broken: bool,
-}
-
-/// What a content does, where.
-#[derive(Debug, Clone, Default)]
-pub struct Content {
-    /// Where nothing else is said.
-    pub everywhere: Option<Behaviour>,
-    /// On these clusters.
-    pub on: BTreeMap<ClusterUid, Behaviour>,
-}
-
-#[derive(Debug)]
-enum Body {
-    Say(LeaseEpoch, Directive),
-    Report(Box<Report>),
-}
-
-#[derive(Debug)]
-struct Message {
-    due: Duration,
-    cluster: ClusterUid,
-    body: Body,
-}
-
-/// How unreliable the world is, in percent.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Faults {
-    /// Messages that never arrive.
-    pub loss: u64,
-    /// Messages that arrive twice.
-    pub duplicate: u64,
-    /// Longest delay; messages overtake each other.
-    pub delay_secs: u64,
-    /// Appends after which the hub dies.
-    pub crash: u64,
-}
-
-/// What is at HEAD.
-#[derive(Debug, Clone)]
-pub struct Commitment {
-    /// The commit.
-    pub commit: Commit,
-    /// First line of its message.
-    pub subject: String,
-    /// Who wrote it.
-    pub author: String,
-    /// Which clusters it is for.
-    pub targets: Targets,
-    /// How it goes out.
-    pub strategy: Strategy,
-    /// Content of every cluster without one of its own.
-    pub content: String,
-    /// Clusters that get other content than the rest.
-    pub own: BTreeMap<ClusterUid, String>,
-}
-
 /// Everything.
 #[derive(Debug)]
 pub struct World {
@@ -129,6 +51,10 @@ pub struct World {
     pub begin: Timestamp,
     /// True time.
     pub time: Duration,
+    /// How often agents speak.
+    pub pace: Pace,
+    /// When the hub wants to look again.
+    wake_at: Option<Duration>,
     /// All clusters, ever.
     pub clusters: BTreeMap<ClusterUid, Cluster>,
     net: Vec<Message>,
@@ -190,6 +116,8 @@ impl World {
             faults: Faults::default(),
             begin: BEGIN,
             time: Duration::ZERO,
+            pace: Pace { heartbeat: Duration::from_secs(10), answer: Duration::from_secs(1) },
+            wake_at: None,
             clusters: BTreeMap::new(),
             net: Vec::new(),
             hub: Hub::new(AppName::parse("web").expect("a literal that is a name")),
@@ -234,8 +162,14 @@ impl World {
         self.hub.now(self.begin, self.time)
     }
 
-    /// A cluster joins.
+    /// Cluster number `n` joins.
     pub fn join(&mut self, n: u64, name: ClusterName, labels: Labels) -> ClusterUid {
+        self.enter(uid(n), name, labels);
+        uid(n)
+    }
+
+    /// A cluster joins.
+    pub fn enter(&mut self, uid: ClusterUid, name: ClusterName, labels: Labels) {
         let cluster = Cluster {
             name,
             labels,
@@ -244,12 +178,11 @@ impl World {
             agent: Agent::new(self.time),
             link: true,
             up: true,
-            slow: 1,
+            slow: 100,
             broken: false,
         };
-        self.clusters.insert(uid(n), cluster);
+        self.clusters.insert(uid, cluster);
         self.stale_candidate = true;
-        uid(n)
     }
 
     /// The newest cluster of that name.
@@ -410,30 +343,6 @@ impl World {
         }
     }
 
-    fn send(&mut self, cluster: ClusterUid, body: Body) {
-        let link = self.clusters.get(&cluster).is_some_and(|c| c.link);
-        if !link || self.rng.chance(self.faults.loss) {
-            return;
-        }
-        if self.rng.chance(self.faults.duplicate) {
-            let again = match &body {
-                Body::Say(term, directive) => Body::Say(*term, *directive),
-                Body::Report(report) => Body::Report(report.clone()),
-            };
-            let due = self.arrival();
-            self.net.push(Message { due, cluster: cluster.clone(), body: again });
-        }
-        let due = self.arrival();
-        self.net.push(Message { due, cluster, body });
-    }
-
-    fn arrival(&mut self) -> Duration {
-        match self.faults.delay_secs {
-            0 => self.time,
-            longest => self.time + Duration::from_secs(self.rng.below(longest + 1)),
-        }
-    }
-
     /// A verb by a person.
     pub fn command(&mut self, verb: &Verb, by: &Actor) -> Result<(), Refusal> {
         self.look();
@@ -441,53 +350,6 @@ impl World {
         self.append(event);
         self.wake();
         Ok(())
-    }
-
-    /// What has arrived by now is heard.
-    pub(super) fn deliver(&mut self) {
-        let time = self.time;
-        for message in std::mem::take(&mut self.net) {
-            let held =
-                matches!(message.body, Body::Say(..)) && self.held.contains(&message.cluster);
-            if message.due > time || held {
-                self.net.push(message);
-                continue;
-            }
-            match message.body {
-                Body::Say(term, directive) => {
-                    let Some(cluster) = self.clusters.get_mut(&message.cluster) else { continue };
-                    if cluster.up {
-                        let before = cluster.agent.epoch;
-                        cluster.agent.hear(term, directive, time);
-                        self.check_accepted(&message.cluster, before);
-                    }
-                }
-                Body::Report(report) => {
-                    self.hub.hear(&message.cluster, &report, time);
-                    if let Some(stale) = &mut self.stale {
-                        stale.hear(&message.cluster, &report, time);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Agents report.
-    pub(super) fn reports(&mut self, wanted: impl Fn(&ClusterUid, &Cluster) -> bool) {
-        let mut all = Vec::with_capacity(self.clusters.len());
-        for (uid, cluster) in &mut self.clusters {
-            if !cluster.up || cluster.deleted || !wanted(uid, cluster) {
-                continue;
-            }
-            let behaviour = behaviour(&self.contents, uid, cluster);
-            if behaviour == Behaviour::CutsNetwork {
-                cluster.link = false;
-            }
-            all.push((uid.clone(), cluster.agent.report(behaviour, self.time)));
-        }
-        for (uid, report) in all {
-            self.send(uid, Body::Report(Box::new(report)));
-        }
     }
 
     /// Lets time pass: agents report, messages arrive, the hub decides.
@@ -509,19 +371,3 @@ impl World {
         }
     }
 }
-
-fn behaviour(
-    contents: &BTreeMap<Digest, Content>,
-    uid: &ClusterUid,
-    cluster: &Cluster,
-) -> Behaviour {
-    if cluster.broken {
-        return Behaviour::Broken;
-    }
-    let content = cluster.agent.digest.and_then(|d| contents.get(&d));
-    let known = content.and_then(|c| c.on.get(uid).copied().or(c.everywhere));
-    known.unwrap_or(Behaviour::Good(USUAL)).slowed(cluster.slow)
-}
-
-/// How long content takes to become healthy where nothing else is said.
-const USUAL: Duration = Duration::from_secs(20);

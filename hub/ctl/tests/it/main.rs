@@ -1,0 +1,5 @@
+//! The one test binary of `ctl`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
+
+mod simulate;
