@@ -62,6 +62,10 @@ enum Command {
     /// Check a fleet repository; needs no hub
     Lint(lint::Args),
     /// Say how well live objects are; needs no hub
+    ///
+    /// Judged by the rules that the agents judge by, and by the objects alone: the same object always gets the
+    /// same answer. Ends with 0 when every object has got an answer, whatever the answer is, and with 2 when a
+    /// file cannot be read or a rule is wrong. An object that cannot be judged is Unknown, and says why.
     Health(health::Args),
     /// Explain a reason code; needs no hub
     Reason(reason::Args),

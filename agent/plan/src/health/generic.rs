@@ -1,16 +1,21 @@
 //! Custom resources without a rule of their own: what most controllers mean by their status.
+//!
+//! Conditions are read by their names, of which the community shares some; where there are none, one word
+//! sums the status up. Whatever is not understood never makes an object look better than what is.
 
 use std::time::Duration;
 
 use model::{Health, Reason};
+use serde_json::Value;
 
 use super::Verdict;
 use super::view::{Condition, View};
+use super::words;
 
 /// How long a condition may be false, or a status absent, before it counts.
 const GRACE: Duration = Duration::from_mins(1);
 
-/// Conditions that are true when all is well.
+/// Conditions that are true when all is well, and false when not.
 const GOOD: &[&str] = &[
     "Ready",
     "Available",
@@ -20,136 +25,163 @@ const GOOD: &[&str] = &[
     "Established",
     "Programmed",
     "Accepted",
+    "Admitted",
+    "Reconciled",
+    "ReconcileSuccess",
+    "ReconcileSuccessful",
+    "ReconciliationSucceeded",
+    "ResolvedRefs",
+    "Valid",
+    "Applied",
+    "Deployed",
+    "Installed",
+    "Provisioned",
 ];
+/// Conditions that are true in the end, and false before.
+const DONE: &[&str] =
+    &["Complete", "Completed", "Finished", "Done", "Active", "Running", "Created"];
 /// Conditions that are true when something is broken.
-const BAD: &[&str] = &["Stalled", "Failed", "Degraded"];
-/// Parts of a reason that say that waiting is not the cure.
-const BAD_WORDS: &[&str] = &["fail", "error", "invalid", "denied", "notfound", "timeout"];
-
-/// Words of `status.phase`, `status.state` and `status.health`, in lower case.
-const PHASES: &[(Health, &[&str])] = &[
-    (
-        Health::Healthy,
-        &[
-            "active",
-            "available",
-            "bound",
-            "complete",
-            "completed",
-            "deployed",
-            "established",
-            "green",
-            "healthy",
-            "ok",
-            "online",
-            "ready",
-            "running",
-            "succeeded",
-            "synced",
-            "up",
-            "valid",
-        ],
-    ),
-    (Health::Suspended, &["hibernated", "paused", "stopped", "suspended"]),
-    (
-        Health::Progressing,
-        &[
-            "creating",
-            "deleting",
-            "deploying",
-            "initializing",
-            "installing",
-            "pending",
-            "progressing",
-            "provisioning",
-            "queued",
-            "reconciling",
-            "scaling",
-            "starting",
-            "terminating",
-            "updating",
-            "upgrading",
-            "waiting",
-        ],
-    ),
-    (
-        Health::Degraded,
-        &[
-            "crashloopbackoff",
-            "degraded",
-            "down",
-            "error",
-            "failed",
-            "failure",
-            "faulted",
-            "invalid",
-            "lost",
-            "red",
-            "rejected",
-            "unhealthy",
-        ],
-    ),
+const BAD: &[&str] = &[
+    "Stalled",
+    "Failed",
+    "Failure",
+    "Failing",
+    "Degraded",
+    "Error",
+    "ErrorOccurred",
+    "HasErrors",
+    "Invalid",
+    "InvalidSpec",
+    "ConfigurationError",
+    "ReconcileError",
+    "ReconcileFailed",
+    "ReplicaFailure",
 ];
+/// Conditions that are true while something goes on.
+const BUSY: &[&str] = &[
+    "Reconciling",
+    "Progressing",
+    "Updating",
+    "Upgrading",
+    "RollingUpdate",
+    "Creating",
+    "Deploying",
+    "Pending",
+    "Initializing",
+    "Installing",
+    "NotReady",
+    "Scaling",
+    "Restarting",
+    "Terminating",
+];
+/// Conditions that are true while it is held on purpose.
+const HELD: &[&str] = &["Paused", "Suspended", "ReconciliationPaused", "Hibernated", "Stopped"];
+/// Something did go on, and is through.
+const THROUGH: &[&str] = &["NewReplicaSetAvailable", "Succeeded", "Completed", "AsExpected"];
 
 /// The generic rule.
 pub(super) fn rule(view: View<'_>) -> Verdict {
-    let judged = by_conditions(view).or_else(|| by_phase(view));
-    let suspended =
-        view.flag("/spec/suspend") || view.flag("/spec/suspended") || view.flag("/spec/paused");
+    let held = HELD.iter().find_map(|kind| view.condition(kind).filter(|c| c.is_true()));
+    let flags = ["/spec/suspend", "/spec/suspended", "/spec/paused", "/spec/pause"];
+    let asked = flags.iter().any(|flag| view.flag(flag));
+    let judged = worst([by_conditions(view), by_word(view), by_counts(view)]);
+    let judged = judged.or_else(|| by_flags(view));
     match judged {
-        Some(verdict) if verdict.health > Health::Progressing => verdict,
-        _ if suspended => Verdict::suspended("suspended by its spec"),
+        Some(verdict) if verdict.health > Health::Progressing && held.is_none() => verdict,
+        _ if held.is_some() || asked => {
+            let why = held.map_or("suspended by its spec".to_owned(), Condition::say);
+            match broken(view) {
+                Some(verdict) => verdict,
+                None => Verdict::suspended(why),
+            }
+        }
         Some(verdict) => verdict,
         None => without_words(view),
     }
 }
 
-/// The worst of all conditions that are understood.
-fn by_conditions(view: View<'_>) -> Option<Verdict> {
-    view.conditions().filter_map(|c| by_condition(view, c)).max_by_key(|verdict| verdict.health)
+fn worst(verdicts: [Option<Verdict>; 3]) -> Option<Verdict> {
+    let known = verdicts.iter().flatten().any(|v| v.health != Health::Unknown);
+    // A word that nobody understands says nothing where others do.
+    let counts = |v: &Verdict| v.health != Health::Unknown || !known;
+    verdicts.into_iter().flatten().filter(counts).max_by_key(|v| v.health)
 }
 
-fn by_condition(view: View<'_>, condition: Condition<'_>) -> Option<Verdict> {
+/// What says of itself that it is broken.
+fn broken(view: View<'_>) -> Option<Verdict> {
+    let is_bad = |c: &Condition<'_>| BAD.contains(&c.kind()) && c.is_true();
+    let generation = view.generation();
+    let found = view.conditions().find(|c| is_bad(c) && !c.is_stale(generation));
+    found.map(|c| Verdict::degraded(c.say()))
+}
+
+/// The worst of all conditions that are understood.
+fn by_conditions(view: View<'_>) -> Option<Verdict> {
+    let busy = view.conditions().any(|c| BUSY.contains(&c.kind()) && c.is_true());
+    let judged: Vec<(bool, Verdict)> = view
+        .conditions()
+        .filter_map(|c| Some((DONE.contains(&c.kind()), by_condition(view, c, busy)?)))
+        .collect();
+    // Where there is a condition that means readiness, those that tell of steps do not count.
+    let plain = judged.iter().any(|(step, _)| !step);
+    let counts =
+        |(step, verdict): &(bool, Verdict)| !step || !plain || verdict.health == Health::Healthy;
+    judged.into_iter().filter(counts).map(|(_, v)| v).max_by_key(|verdict| verdict.health)
+}
+
+fn by_condition(view: View<'_>, condition: Condition<'_>, busy: bool) -> Option<Verdict> {
     let kind = condition.kind();
-    let good = GOOD.contains(&kind);
-    let known = good || BAD.contains(&kind) || kind == "Reconciling";
-    if !known {
+    // Readiness of parts counts where nothing tells of the whole.
+    let part = kind.ends_with("Ready") && kind != "NotReady" && view.condition("Ready").is_none();
+    let good = GOOD.contains(&kind) || part;
+    let done = DONE.contains(&kind);
+    if !good && !done && !BAD.contains(&kind) && !BUSY.contains(&kind) {
         return None;
     }
     if condition.is_stale(view.generation()) {
         let message = format!("{kind} is about an older generation");
         return Some(Verdict::new(Health::Progressing, Reason::NotObservedYet, message));
     }
-    Some(match (good, condition.is_true(), condition.is_false()) {
+    let reason = condition.reason();
+    Some(match (good || done, condition.is_true(), condition.is_false()) {
         (true, true, _) => Verdict::healthy(),
-        (true, _, true) if bad_word(condition.reason()) => Verdict::degraded(condition.say()),
+        (true, _, true) if words::held(reason) => Verdict::suspended(condition.say()),
+        (true, _, true) if words::bad(reason) => Verdict::degraded(condition.say()),
+        (true, _, true) if done || busy || words::busy(reason) => {
+            Verdict::progressing(condition.say())
+        }
         (true, _, true) => {
             Verdict::after_grace(view.since(condition.since()), GRACE, condition.say())
         }
         (true, _, false) => Verdict::progressing(condition.say()),
-        (false, true, _) if kind == "Reconciling" => Verdict::progressing(condition.say()),
+        (false, true, _) if BUSY.contains(&kind) && THROUGH.contains(&reason) => return None,
+        (false, true, _) if BUSY.contains(&kind) => Verdict::progressing(condition.say()),
         (false, true, _) => Verdict::degraded(condition.say()),
         // The absence of a fault is no proof of health.
         (false, false, _) => return None,
     })
 }
 
-fn bad_word(reason: &str) -> bool {
-    let reason = reason.to_ascii_lowercase();
-    BAD_WORDS.iter().any(|word| reason.contains(word))
-}
-
 /// One word that sums it up.
-fn by_phase(view: View<'_>) -> Option<Verdict> {
-    let places = ["/status/phase", "/status/state", "/status/health", "/status/health/status"];
-    let word = places.iter().map(|place| view.text(place)).find(|word| !word.is_empty())?;
-    let lower = word.to_ascii_lowercase();
-    let known = PHASES.iter().find(|(_, words)| words.contains(&lower.as_str()));
+fn by_word(view: View<'_>) -> Option<Verdict> {
+    const PLACES: &[&str] = &[
+        "/status/phase",
+        "/status/state",
+        "/status/health",
+        "/status/health/status",
+        "/status/status",
+        "/status/healthStatus",
+        "/status/currentState",
+        "/status/currentPhase",
+        "/status/state/phase",
+        "/status/clusterStatus",
+    ];
+    let word = PLACES.iter().map(|place| view.text(place)).find(|word| !word.is_empty())?;
     let say = || match view.text("/status/message") {
         "" => format!("phase {word}"),
         message => format!("phase {word}: {message}"),
     };
-    Some(match known.map(|(health, _)| *health) {
+    Some(match words::phase(word) {
         Some(Health::Healthy) => Verdict::healthy(),
         Some(Health::Suspended) => Verdict::suspended(say()),
         Some(Health::Degraded) => Verdict::degraded(say()),
@@ -161,6 +193,29 @@ fn by_phase(view: View<'_>) -> Option<Verdict> {
             Verdict::new(Health::Unknown, Reason::HealthUnknown, message)
         }
     })
+}
+
+/// Replicas that are wanted and ready.
+fn by_counts(view: View<'_>) -> Option<Verdict> {
+    let number = |pointer: &str| view.at(pointer).and_then(Value::as_i64);
+    let wanted = number("/spec/replicas").or_else(|| number("/status/replicas"))?;
+    let ready = number("/status/readyReplicas").or_else(|| number("/status/availableReplicas"))?;
+    Some(if ready < wanted {
+        Verdict::progressing(format!("{ready} of {wanted} replicas ready"))
+    } else {
+        Verdict::healthy()
+    })
+}
+
+/// A plain yes or no.
+fn by_flags(view: View<'_>) -> Option<Verdict> {
+    let errors = ["/status/error", "/status/errorMessage", "/status/failureMessage"];
+    if let Some(error) = errors.iter().map(|e| view.text(e)).find(|error| !error.is_empty()) {
+        return Some(Verdict::degraded(error));
+    }
+    let flags = ["/status/ready", "/status/available", "/status/healthy", "/status/succeeded"];
+    let flag = flags.iter().find_map(|flag| view.at(flag).and_then(Value::as_bool))?;
+    Some(if flag { Verdict::healthy() } else { Verdict::progressing("not ready yet") })
 }
 
 /// No condition and no phase.

@@ -20,6 +20,7 @@ mod stale;
 mod rules;
 
 mod view;
+mod words;
 
 use std::time::Duration;
 

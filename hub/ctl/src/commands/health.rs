@@ -26,11 +26,7 @@ const DEPTH_MAX: usize = 100;
 const VALUES_MAX: usize = 20_000_000;
 
 /// What to judge.
-///
-/// Exit codes: 0 when every object has got an answer, whatever the answer is; 2 when a file cannot be read or a
-/// rule is wrong. An object that cannot be judged is Unknown, and says why.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// File with live objects, `-` for stdin; may be given several times. YAML with any number of documents, JSON,
     /// and lists (`kubectl get … -o json`)
