@@ -6,13 +6,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use model::{ClusterName, ClusterUid, Digest, Epoch, Grant, LeaseEpoch, Revision, RolloutId};
+use model::{
+    ClusterName, ClusterUid, Commit, Digest, Epoch, Grant, LeaseEpoch, Revision, RolloutId,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    release::{Plan, Release},
+    gate::Gate,
+    release::{Place, Plan, Release},
     spec::Strategy,
-    state::{Actor, Cause, DeferredWhy, FailureWhy, Head, Held, Kind, Limits, Outcome},
+    state::{Actor, Cause, DeferredWhy, FailureWhy, Head, Held, Kind, Limits, Outcome, Stage},
 };
 
 /// One decision.
@@ -113,6 +116,84 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// Clusters are no longer targets, by the selector of a commit. They keep what they run.
+    Untargeted {
+        /// Which.
+        clusters: Vec<ClusterUid>,
+        /// The commit whose selector left them out.
+        commit: Commit,
+        /// When.
+        at: Timestamp,
+    },
+    /// A cluster behind the proven release gets it, outside any rollout.
+    CaughtUp {
+        /// Which.
+        cluster: ClusterUid,
+        /// Its name then.
+        name: ClusterName,
+        /// Epoch and digest.
+        grant: Grant,
+        /// When.
+        at: Timestamp,
+    },
+    /// A cluster in the catch-up lane got somewhere.
+    Lane {
+        /// Which.
+        cluster: ClusterUid,
+        /// Where.
+        change: LaneChange,
+        /// When.
+        at: Timestamp,
+    },
+    /// A person condemned or absolved content.
+    Judged {
+        /// What.
+        judgement: Judgement,
+        /// Who.
+        by: Actor,
+        /// When.
+        at: Timestamp,
+    },
+    /// A cluster became a member of a rollout that had begun, in a wave that was not frozen.
+    Joined {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// Which cluster.
+        cluster: ClusterUid,
+        /// Index of its wave.
+        wave: usize,
+        /// What it shall run.
+        target: Digest,
+        /// Where it stands, if its wave asks.
+        #[serde(default)]
+        place: Option<Box<Place>>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A person did something about the active rollout.
+    Acted {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// What.
+        act: Act,
+        /// Who.
+        by: Actor,
+        /// When.
+        at: Timestamp,
+    },
+    /// The measurement of a wave was answered.
+    Answered {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// Index of the wave.
+        wave: usize,
+        /// What the answer says.
+        answer: Answer,
+        /// In words.
+        message: String,
+        /// When.
+        at: Timestamp,
+    },
     /// A member of the active rollout changed its state.
     Member {
         /// Of which rollout.
@@ -200,6 +281,100 @@ pub enum Event {
     },
 }
 
+/// Where a cluster in the catch-up lane got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LaneChange {
+    /// Healthy on the proven release for long enough.
+    Done,
+    /// It is not. Nothing else is concerned.
+    Failed {
+        /// Why.
+        why: FailureWhy,
+        /// What the agent said.
+        message: String,
+    },
+}
+
+/// A person's word about content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Judgement {
+    /// It is not rolled out (again).
+    Condemn {
+        /// What.
+        digests: Vec<Digest>,
+    },
+    /// It may be.
+    Absolve {
+        /// What.
+        digests: Vec<Digest>,
+        /// Only when a second person says the same.
+        needs_second: bool,
+    },
+}
+
+/// What a person did about the active rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Act {
+    /// Agreed to a wave.
+    Approve {
+        /// Its index.
+        wave: usize,
+        /// To which step.
+        stage: Stage,
+        /// Digest of the release's variants.
+        release: Digest,
+        /// Digest of the strategy.
+        strategy: Digest,
+        /// Digest of the wave's members.
+        members: Digest,
+        /// Until when.
+        expires: Timestamp,
+    },
+    /// Took back every approval of theirs, or of `of`.
+    Revoke {
+        /// Index of the wave.
+        wave: usize,
+        /// Whose.
+        of: String,
+    },
+    /// Opened a gate by force.
+    Override {
+        /// Index of the wave.
+        wave: usize,
+        /// Which.
+        gate: Gate,
+        /// Only when a second person says the same.
+        needs_second: bool,
+    },
+    /// Is in a hurry.
+    Expedite {
+        /// Soaks are divided by this.
+        divisor: u32,
+    },
+    /// Allowed a wave more failures.
+    Tolerate {
+        /// Index of the wave.
+        wave: usize,
+        /// How many in all.
+        failures: u32,
+    },
+}
+
+/// What an answer says of a wave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Answer {
+    /// Good.
+    Pass,
+    /// Bad.
+    Fail,
+    /// Nothing can be said: no data, no answer, or an answer that makes no sense. Neither good nor bad.
+    Hold,
+}
+
 /// The beginning of a rollout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -266,6 +441,8 @@ pub enum MemberChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WaveChange {
+    /// Its turn, and a gate is closed.
+    Gated,
     /// Opened; its integers are frozen.
     Opened {
         /// The integers.
@@ -298,6 +475,13 @@ impl Event {
             | Event::Restored { at, .. }
             | Event::Dark { at, .. }
             | Event::Departed { at, .. }
+            | Event::Untargeted { at, .. }
+            | Event::CaughtUp { at, .. }
+            | Event::Lane { at, .. }
+            | Event::Judged { at, .. }
+            | Event::Joined { at, .. }
+            | Event::Acted { at, .. }
+            | Event::Answered { at, .. }
             | Event::Member { at, .. }
             | Event::Wave { at, .. }
             | Event::Paused { at, .. }
@@ -315,6 +499,9 @@ impl Event {
             Event::Started(start) => Some(start.id),
             Event::Begun { rollout, .. }
             | Event::Granted { rollout, .. }
+            | Event::Joined { rollout, .. }
+            | Event::Acted { rollout, .. }
+            | Event::Answered { rollout, .. }
             | Event::Member { rollout, .. }
             | Event::Wave { rollout, .. }
             | Event::Paused { rollout, .. }
@@ -329,7 +516,11 @@ impl Event {
             | Event::Recalled { .. }
             | Event::Restored { .. }
             | Event::Dark { .. }
-            | Event::Departed { .. } => None,
+            | Event::Departed { .. }
+            | Event::Untargeted { .. }
+            | Event::CaughtUp { .. }
+            | Event::Lane { .. }
+            | Event::Judged { .. } => None,
         }
     }
 }

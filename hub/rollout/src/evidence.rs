@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use model::{ClusterUid, Epoch, Phase, Report};
+use jiff::Timestamp;
+use model::{ClusterName, ClusterUid, Epoch, Phase, Report};
 
 use crate::{
     bug::Bug,
@@ -32,6 +33,20 @@ impl<'a> Look<'a> {
     /// A cluster that is registered.
     pub(crate) fn cluster(&self, uid: &ClusterUid) -> Option<&'a ClusterObs> {
         self.obs.clusters.get(uid).filter(|c| !c.deleted)
+    }
+
+    /// Its name, for people; a cluster that is only known by its uid is called that.
+    pub(crate) fn name(&self, uid: &ClusterUid) -> ClusterName {
+        let known = self.cluster(uid).map(|c| c.name.clone());
+        let held = || self.app.holding(uid).map(|h| h.name.clone());
+        known.or_else(held).unwrap_or_else(|| {
+            ClusterName::parse(uid.as_str()).expect("a hyphenated UUID is a DNS label")
+        })
+    }
+
+    /// Wall-clock time since `then`; none when the clock went back behind it.
+    pub(crate) fn since(&self, then: Timestamp) -> Duration {
+        Duration::try_from(self.now.wall.duration_since(then)).unwrap_or_default()
     }
 
     /// Whether a person deleted it. An unknown cluster is silent, not deleted.

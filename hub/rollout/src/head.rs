@@ -29,14 +29,15 @@ enum Judgement {
 
 /// Judges the newest commit, if there is something new to say about it.
 pub(crate) fn judge(look: Look<'_>) -> Option<Event> {
-    let candidate = look.obs.candidate.as_ref()?;
+    let candidate = look.obs.candidate.as_deref()?;
     if is_judged(look, candidate) {
         return None;
     }
     event(look, candidate, judgement(look, candidate))
 }
 
-/// Starts the newest commit because a person wants it: out of the queue, or once more after an end.
+/// Starts the newest commit because a person wants it: out of the queue, once more after an end, or the same
+/// content again.
 pub(crate) fn start_now(
     look: Look<'_>,
     candidate: &Candidate,
@@ -88,24 +89,36 @@ fn judgement(look: Look<'_>, candidate: &Candidate) -> Judgement {
         }
     }
     if candidate.variants.is_empty() {
-        return start(look, candidate, None); // which the plan refuses, and says why
+        return start(look, candidate); // which the plan refuses, and says why
     }
     let lagging = lagging(look, candidate);
     if let Some(stable) = &look.app.stable
         && is_proven(stable, candidate)
     {
-        return bring_up(look, candidate, &lagging, same_commit.is_some());
+        // Clusters that joined or came back are the lane's. Those that ran something newer, which a person
+        // gave up, return in a rollout that can be seen.
+        let newer = |uid: &ClusterUid| {
+            let newest = look.app.holding(uid).and_then(|h| h.newest());
+            newest.is_some_and(|given| Some(given.rollout) > look.app.stable_rollout)
+        };
+        let ahead: BTreeSet<_> = lagging.into_iter().filter(newer).collect();
+        if same_commit.is_none() && !ahead.is_empty() {
+            return revert_to_proven(look, candidate, &ahead);
+        }
+        let stands =
+            matches!(same_commit.map(|h| &h.verdict), Some(Verdict::Rollout(_)));
+        return if stands { Judgement::Keep } else { Judgement::Say(Verdict::Unchanged) };
     }
     if lagging.is_empty() {
         return Judgement::Say(Verdict::Unchanged);
     }
-    start(look, candidate, None)
+    start(look, candidate)
 }
 
 /// A commit while a rollout is active.
 fn beside(look: Look<'_>, candidate: &Candidate, active: &Rollout) -> Judgement {
     let head = look.app.head.as_ref();
-    let forward = active.kind == Kind::Forward;
+    let forward = active.is_forward();
     let own = forward && *active.release.commit() == candidate.commit;
     if own && head.is_some_and(|h| h.verdict == Verdict::Rollout(active.id)) {
         return Judgement::Keep;
@@ -119,7 +132,7 @@ fn beside(look: Look<'_>, candidate: &Candidate, active: &Rollout) -> Judgement 
         return if revert && !lagging.is_empty() {
             revert_to_proven(look, candidate, &lagging)
         } else {
-            start(look, candidate, None)
+            start(look, candidate)
         };
     }
     Judgement::Say(Verdict::Queued)
@@ -129,6 +142,9 @@ fn beside(look: Look<'_>, candidate: &Candidate, active: &Rollout) -> Judgement 
 fn supersedes(policy: OnNewRelease, active: &Rollout) -> bool {
     if active.is_rollback() {
         return false;
+    }
+    if matches!(active.kind, Kind::Removal { .. }) {
+        return true; // what is new matters more than tidying up, which begins anew afterwards
     }
     let first_passed = active
         .waves
@@ -176,43 +192,6 @@ fn lagging(look: Look<'_>, candidate: &Candidate) -> BTreeSet<ClusterUid> {
     candidate.variants.iter().filter(differs).map(|(uid, _)| uid.clone()).collect()
 }
 
-/// The content is proven, and some clusters do not have it: they joined, came back, or ran something newer
-/// that a person gave up.
-fn bring_up(
-    look: Look<'_>,
-    candidate: &Candidate,
-    lagging: &BTreeSet<ClusterUid>,
-    same_commit: bool,
-) -> Judgement {
-    let proven_by = look.app.stable_rollout;
-    let newer = |uid: &ClusterUid| {
-        look.app.holding(uid).and_then(|h| h.newest()).is_some_and(|g| Some(g.rollout) > proven_by)
-    };
-    if !same_commit && lagging.iter().any(newer) {
-        return revert_to_proven(look, candidate, lagging);
-    }
-    let stale_after = candidate.strategy.rollback.offline.stale_after;
-    let wanted = |uid: &&ClusterUid| {
-        let skipped =
-            look.app.skipped.get(*uid).is_some_and(|d| candidate.variants.get(*uid) == Some(d));
-        look.is_fresh(uid, stale_after) && !skipped && !look.is_ahead(uid)
-    };
-    let ready: BTreeSet<_> = lagging.iter().filter(wanted).cloned().collect();
-    if ready.is_empty() {
-        let stands =
-            matches!(look.app.head.as_ref().map(|h| &h.verdict), Some(Verdict::Rollout(_)));
-        return if same_commit && stands {
-            Judgement::Keep
-        } else {
-            Judgement::Say(Verdict::Unchanged)
-        };
-    }
-    // The dark ones stay out: they would hold up clusters that are there, and get their turn on return.
-    let there = |uid: &&ClusterUid| !lagging.contains(*uid) || ready.contains(*uid);
-    let only = candidate.variants.keys().filter(there).cloned().collect();
-    start(look, candidate, Some(&only))
-}
-
 /// A commit whose content is the proven release: only the clusters that differ are touched, in one wave.
 fn revert_to_proven(
     look: Look<'_>,
@@ -223,15 +202,15 @@ fn revert_to_proven(
         Err(verdict) => Judgement::Say(verdict),
         Ok(ordered) => {
             let members = ordered.waves.into_iter().flat_map(|w| w.members).collect();
-            let waves = single_wave("revert", &candidate.strategy, members);
+            let waves = single_wave("revert", &candidate.strategy, members, false);
             let plan = Plan { waves, ..ordered };
             Judgement::Start(Box::new(begin(look, candidate, plan)))
         }
     }
 }
 
-fn start(look: Look<'_>, candidate: &Candidate, only: Option<&BTreeSet<ClusterUid>>) -> Judgement {
-    match planned(look, candidate, only) {
+fn start(look: Look<'_>, candidate: &Candidate) -> Judgement {
+    match planned(look, candidate, None) {
         Ok(plan) => Judgement::Start(Box::new(begin(look, candidate, plan))),
         Err(verdict) => Judgement::Say(verdict),
     }
@@ -295,7 +274,10 @@ fn event(look: Look<'_>, candidate: &Candidate, judgement: Judgement) -> Option<
         verdict,
         at: look.now.wall,
     };
-    let known =
-        look.app.head.as_ref().is_some_and(|known| Head { at: known.at, ..head.clone() } == *known);
+    let known = look
+        .app
+        .head
+        .as_ref()
+        .is_some_and(|known| Head { at: known.at, ..head.clone() } == *known);
     (!known).then(|| Event::HeadMoved { head, skipped: skipped(look, candidate) })
 }

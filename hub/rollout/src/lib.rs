@@ -14,6 +14,7 @@ pub mod sim;
 
 pub mod view;
 
+mod ask;
 mod explain;
 mod wakeup;
 
@@ -26,6 +27,7 @@ pub mod check;
 mod serve;
 
 mod head;
+mod faults;
 mod plan;
 mod retreat;
 
@@ -39,27 +41,41 @@ mod assign;
 mod bug;
 mod obs;
 mod release;
+mod removal;
 mod spec;
 
+mod gate;
+
 mod amount;
+mod window;
 
 pub use amount::Amount;
+pub use ask::{Question, answer, question};
 #[cfg(feature = "mutations")]
 pub use bug::Bug;
-pub use command::{Refusal, Verb, command};
-pub use decide::decide;
-pub use event::{Event, MemberChange, Start, WaveChange};
-pub use explain::{Blocker, explain, explain_cluster};
-pub use obs::{Candidate, ClusterObs, Now, Obs};
+pub use command::{Refusal, Verb, command, stamp};
+pub use decide::{Scan, decide};
+pub use event::{Act, Answer, Event, Judgement, LaneChange, MemberChange, Start, WaveChange};
+pub use faults::circle;
+pub use explain::{Blocker, Step, explain, explain_cluster, path};
+pub use gate::{
+    After, Analysis, ApprovalRule, Ask, Before, DependsOn, Expectation, Gate, Scope,
+};
+pub use obs::{
+    BlockerObs, Candidate, ClusterObs, DependencyObs, Mark, Now, Obs, Proven, UPDATES_PER_CLUSTER,
+};
 pub use plan::{PlanFault, plan};
-pub use release::{Plan, PlannedWave, Release, Variants};
+pub use release::{Place, Plan, PlannedWave, Release, Variants};
+pub use removal::tombstone;
 pub use serve::serve;
 pub use spec::{
-    Assign, Expect, Members, Offline, OnFailure, OnNewRelease, OnUntarget, Order, Retry, StartMode,
-    Strategy, Targets, WaveSettings, WaveSpec,
+    Assign, CatchUp, Expect, Members, Offline, OnFailure, OnNewRelease, OnUntarget, Order, Retry,
+    RollbackPolicy, Spread, StartMode, Strategy, Targets, WaveSettings, WaveSpec,
 };
 pub use state::{
-    Actor, App, Cause, Condemned, Counts, DeferredWhy, FailureWhy, Given, Head, Held, Holding,
-    Kind, Limits, Member, MemberState, Outcome, Rollout, RolloutState, Verdict, Wave, WaveState,
+    Actor, App, Approval, Cause, Condemned, Counts, DeferredWhy, FailureWhy, Given, Head, Held,
+    Holding, InLane, Kind, LaneRules, Limits, Measured, Member, MemberState, Outcome, Override,
+    Role, Rollout, RolloutState, Stage, Tally, Untargeted, Verdict, Wave, WaveState,
 };
 pub use wakeup::next_wakeup;
+pub use window::{OPENS_WITHIN_DAYS, STEP, STEP_SETTLES, Window, Zone, is_zone};

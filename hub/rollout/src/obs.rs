@@ -1,9 +1,15 @@
 //! What the shell observed: the newest release, the clusters, the time. Soft state, never in the log.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
-use model::{ClusterName, ClusterUid, Commit, Facts, Labels, LeaseEpoch, Report, Revision};
+use model::{
+    AppName, ClusterName, ClusterUid, Commit, Facts, Labels, LeaseEpoch, Report, Revision,
+};
 
 use crate::{
     release::{Release, Variants},
@@ -19,15 +25,73 @@ pub struct Now {
     pub mono: Duration,
     /// Which hub process: `mono` of different terms cannot be compared.
     pub term: LeaseEpoch,
+    /// The wall clock jumped a moment ago (see [`crate::STEP`]): windows and approvals wait until it is
+    /// known to stand still again.
+    pub stepped: bool,
 }
 
 /// Everything a decision may look at besides the state and the time.
 #[derive(Debug, Clone, Default)]
 pub struct Obs {
     /// The newest commit, rendered; `None` when there is none (yet): absence decides nothing.
-    pub candidate: Option<Candidate>,
+    pub candidate: Option<Arc<Candidate>>,
+    /// The proven release, rendered for the clusters that are targets now; `None` when that is not known.
+    pub proven: Option<Proven>,
     /// All registered clusters, and deleted ones as long as an App remembers them.
     pub clusters: BTreeMap<ClusterUid, ClusterObs>,
+    /// Freezes of the fleet and of this App that are in force.
+    pub freezes: Vec<Mark>,
+    /// What is known of the blockers that strategies name. One that is not here has no producer yet.
+    pub blockers: BTreeMap<String, BlockerObs>,
+    /// The Apps that this one depends on. One that is not here is not known.
+    pub dependencies: BTreeMap<AppName, DependencyObs>,
+    /// Grants that the hub as a whole may still give now; `None` when it has no cap.
+    pub grants_left: Option<u32>,
+    /// Override and absolve need a second person.
+    pub two_people: bool,
+}
+
+/// Apps that may be in flight on one cluster at once, so that a failure can be told apart.
+pub const UPDATES_PER_CLUSTER: u32 = 3;
+
+/// Somebody said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// What it is about: `fleet` or `app/NAME` of a freeze.
+    pub scope: String,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Until when, if it ends by itself.
+    pub until: Option<Timestamp>,
+}
+
+/// One blocker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockerObs {
+    /// It blocks. One whose watched endpoint does not answer blocks too.
+    pub set: bool,
+    /// In words.
+    pub message: String,
+}
+
+/// What is known of an App that another one depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DependencyObs {
+    /// Its newest commit is proven, and no rollout of it is under way.
+    pub settled: bool,
+    /// Clusters that run its proven release and are healthy on it.
+    pub ready: BTreeSet<ClusterUid>,
+}
+
+/// The proven release as it would be rendered today.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proven {
+    /// Its commit.
+    pub commit: Commit,
+    /// Manifest digest per cluster that is selected now.
+    pub variants: Variants,
 }
 
 /// The newest commit of an App, rendered for every cluster that its targets select.
@@ -49,6 +113,8 @@ pub struct Candidate {
     pub variants: Variants,
     /// W3C `traceparent` of the commit's trace.
     pub trace: Option<String>,
+    /// See [`Release::hard_to_undo`].
+    pub hard_to_undo: Vec<String>,
 }
 
 impl Candidate {
@@ -64,6 +130,7 @@ impl Candidate {
             author: self.author.clone(),
             subject: self.subject.clone(),
             variants: self.variants.clone(),
+            hard_to_undo: self.hard_to_undo.clone(),
         }
     }
 }
@@ -86,4 +153,10 @@ pub struct ClusterObs {
     pub report: Option<Report>,
     /// A person deleted the cluster. Absence from [`Obs::clusters`] is *not* a deletion.
     pub deleted: bool,
+    /// A person keeps new releases away from it. A rollback still reaches it.
+    pub cordon: Option<Mark>,
+    /// A person keeps it on what it runs of this App, whatever happens.
+    pub pin: Option<Mark>,
+    /// Other Apps that are in flight on it.
+    pub busy: u32,
 }

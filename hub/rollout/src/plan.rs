@@ -9,9 +9,10 @@ use crate::{
     amount::Amount,
     assign,
     obs::ClusterObs,
-    release::{Plan, PlannedWave, Variants},
+    release::{Place, Plan, PlannedWave, Variants},
     spec::{Members, Strategy, Targets, WaveSpec},
     state::App,
+    window::Zone,
 };
 
 /// Most clusters that a message names; the rest is a number.
@@ -58,7 +59,8 @@ pub(crate) fn plan_for(
         return Err(faults); // every wave would be empty, too, which says nothing more
     }
     let labels = known.iter().map(|(uid, cluster)| (*uid, &cluster.labels));
-    let mut left = assign::ordered(&strategy.assign, app.name.as_str(), labels);
+    let turn = variants.digest().to_string();
+    let mut left = assign::ordered(&strategy.assign, app.name.as_str(), &turn, labels);
     if let Some(only) = only {
         left.retain(|uid| only.contains(uid));
     }
@@ -68,7 +70,7 @@ pub(crate) fn plan_for(
             Ok(members) if members.is_empty() && !spec.allow_empty && only.is_none() => {
                 faults.push(wave_empty(spec));
             }
-            Ok(members) => waves.push(PlannedWave { spec: spec.clone(), members }),
+            Ok(members) => waves.extend(ramped(spec, members)),
             Err(error) => faults.push(PlanFault {
                 reason: Reason::AppInvalid,
                 message: format!("wave `{}`: {error}", spec.name),
@@ -87,7 +89,12 @@ pub(crate) fn plan_for(
     if faults.is_empty() {
         let members = waves.iter().flat_map(|w| &w.members);
         let targets = members.filter_map(|uid| Some((uid.clone(), *variants.get(uid)?))).collect();
-        Ok(Plan { waves, targets, irreversible: Vec::new() })
+        let places = waves.iter().flat_map(|wave| {
+            let place = |uid: &ClusterUid| place(&wave.spec, &known.get(uid)?.labels);
+            wave.members.iter().filter_map(move |uid| Some((uid.clone(), place(uid)?)))
+        });
+        let places = places.collect();
+        Ok(Plan { waves, targets, irreversible: Vec::new(), places })
     } else {
         Err(faults)
     }
@@ -101,70 +108,8 @@ impl Targets {
     }
 }
 
-impl Strategy {
-    /// What its types cannot forbid, found at lint time and again when a rollout is planned.
-    pub fn faults(&self) -> Vec<PlanFault> {
-        let mut faults = Vec::new();
-        let mut say = |message: String| {
-            faults.push(PlanFault { reason: Reason::AppInvalid, message });
-        };
-        if self.waves.is_empty() {
-            say("`waves` is empty; add one with `rest: true`".to_owned());
-        }
-        let mut seen = BTreeSet::new();
-        for (index, wave) in self.waves.iter().enumerate() {
-            let name = &wave.name;
-            if !seen.insert(name) {
-                say(format!("two waves are called `{name}`; give each a name of its own"));
-            }
-            if wave.members == Members::Rest && index + 1 < self.waves.len() {
-                say(format!(
-                    "wave `{name}` has `rest: true` and is not the last; move it to the end"
-                ));
-            }
-            if let Members::Take { count, .. } = wave.members
-                && is_zero(count)
-            {
-                say(format!("wave `{name}` takes none; `take` must be at least 1"));
-            }
-            wave.settings.faults().iter().for_each(|f| say(format!("wave `{name}`: {f}")));
-        }
-        self.rollback.faults().iter().for_each(|f| say(format!("`rollback`: {f}")));
-        faults
-    }
-}
-
-impl crate::spec::WaveSettings {
-    fn faults(&self) -> Vec<String> {
-        let percents = [
-            ("maxInFlight", self.max_in_flight),
-            ("maxFailures", self.max_failures),
-            ("evidence.min", self.evidence_min),
-        ];
-        let over = percents.iter().filter(|(_, a)| matches!(a, Amount::Percent(p) if *p > 100));
-        let mut faults: Vec<_> =
-            over.map(|(field, a)| format!("`{field}` is {a}; at most 100 %")).collect();
-        if is_zero(self.max_in_flight) {
-            faults.push(
-                "`maxInFlight` is 0; to hold a rollout use `start: manual` or pause it".into(),
-            );
-        }
-        if is_zero(self.evidence_min) {
-            faults.push("`evidence.min` is 0; a wave needs at least one proof".into());
-        }
-        if self.offline.stale_after.is_zero() {
-            faults.push("`offline.staleAfter` is 0; every report would be stale".into());
-        }
-        faults
-    }
-}
-
-fn is_zero(amount: Amount) -> bool {
-    matches!(amount, Amount::Count(0) | Amount::Percent(0))
-}
-
 /// Faults of the target set as a whole: a selector that suddenly matches the wrong clusters.
-fn brakes(app: &App, targets: &Targets, variants: &Variants) -> Vec<PlanFault> {
+pub(crate) fn brakes(app: &App, targets: &Targets, variants: &Variants) -> Vec<PlanFault> {
     let size = variants.len();
     if size == 0 {
         let message = format!(
@@ -204,6 +149,51 @@ fn brakes(app: &App, targets: &Targets, variants: &Variants) -> Vec<PlanFault> {
     faults
 }
 
+/// The waves that one wave with a ramp stands for: the same limits and gates, a part of the members each.
+fn ramped(spec: &WaveSpec, members: Vec<ClusterUid>) -> Vec<PlannedWave> {
+    if spec.ramp.is_empty() {
+        return vec![PlannedWave { spec: spec.clone(), members }];
+    }
+    let size = u32::try_from(members.len()).unwrap_or(u32::MAX);
+    let mut rest = members.into_iter();
+    let mut taken = 0;
+    let steps = spec.ramp.iter().enumerate().map(|(step, share)| {
+        let upto = if step + 1 == spec.ramp.len() { size } else { share.at_least_one(size) };
+        let part: Vec<_> = rest.by_ref().take(upto.saturating_sub(taken) as usize).collect();
+        taken = taken.max(upto);
+        // A small wave has nothing for each step.
+        let name = spec.step(step).unwrap_or_else(|| spec.name.clone());
+        let allow_empty = spec.allow_empty || step > 0;
+        let spec = WaveSpec { name, ramp: Vec::new(), allow_empty, ..spec.clone() };
+        PlannedWave { spec, members: part }
+    });
+    steps.collect()
+}
+
+impl WaveSpec {
+    /// Name of one step of its ramp: `prod-1`, `prod-2`, ….
+    pub(crate) fn step(&self, index: usize) -> Option<model::WaveName> {
+        model::WaveName::parse(&format!("{}-{}", self.name, index + 1)).ok()
+    }
+}
+
+/// Where a cluster stands, if the wave asks for it.
+pub(crate) fn place(spec: &WaveSpec, labels: &Labels) -> Option<Place> {
+    let zone = |window: &crate::window::Window| match &window.zone {
+        Zone::Label(label) => Some(label.clone()),
+        Zone::Named(_) => None,
+    };
+    let wanted = spec.before.windows.iter().filter_map(zone);
+    let zones = wanted.filter_map(|l| labels.get(&l).map(|v| (l, v.clone()))).collect();
+    let value = |key: &String| labels.get(key).cloned();
+    let place = Place {
+        domain: spec.spread.as_ref().map(|s| value(&s.key).unwrap_or_default()),
+        pair: spec.separate.as_ref().and_then(value),
+        zones,
+    };
+    (place != Place::default()).then_some(place)
+}
+
 /// Takes the members of a wave out of `left`, keeping the order.
 fn take_wave(
     spec: &WaveSpec,
@@ -213,23 +203,42 @@ fn take_wave(
     let (selector, limit): (Option<&Selector>, _) = match &spec.members {
         Members::Rest => (None, None),
         Members::Select(selector) => (Some(selector), None),
-        Members::Take { select, count, min } => (select.as_ref(), Some((*count, *min))),
+        Members::Take { select, count, min, largest } => {
+            (select.as_ref(), Some((*count, *min, *largest)))
+        }
     };
-    let mut matching = BTreeSet::new();
+    let mut matching = Vec::new();
     for uid in left.iter() {
         let cluster = known.get(uid);
         let matches = |s: &Selector| cluster.map_or(Ok(false), |c| s.matches(&c.labels, &c.facts));
         if selector.map_or(Ok(true), matches)? {
-            matching.insert(uid.clone());
+            matching.push(uid.clone());
         }
     }
     let size = u32::try_from(matching.len()).unwrap_or(u32::MAX);
-    let limit = limit.map_or(size, |(count, min)| count.at_least_one(size).max(min)) as usize;
-    let taken: Vec<_> =
-        left.iter().filter(|u| matching.contains(*u)).take(limit).cloned().collect();
-    let gone: BTreeSet<_> = taken.iter().collect();
+    let mut gone: BTreeSet<ClusterUid> = BTreeSet::new();
+    match limit {
+        None => gone.extend(matching),
+        Some((count, min, largest)) => {
+            // The largest come on top of those that the hash chose.
+            let mut by_size = matching.clone();
+            by_size.sort_by_key(|uid| std::cmp::Reverse(known.get(uid).map_or(0, |c| nodes(c))));
+            gone.extend(by_size.into_iter().take(largest as usize));
+            let wanted = count.at_least_one(size).max(min) as usize;
+            let rest = matching.into_iter().filter(|uid| !gone.contains(uid));
+            let chosen: Vec<_> = rest.take(wanted).collect();
+            gone.extend(chosen);
+        }
+    }
+    let taken = left.iter().filter(|uid| gone.contains(*uid)).cloned().collect();
     left.retain(|uid| !gone.contains(uid));
     Ok(taken)
+}
+
+/// Nodes of a cluster, as its agent reports them: its size.
+fn nodes(cluster: &ClusterObs) -> u64 {
+    let nodes = &cluster.facts["nodes"];
+    nodes.as_u64().or_else(|| nodes["count"].as_u64()).unwrap_or_default()
 }
 
 fn wave_empty(spec: &WaveSpec) -> PlanFault {

@@ -1,6 +1,6 @@
 //! A release and the plan of its way: immutable once a rollout has started.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use model::{ClusterUid, Commit, Digest, Revision};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::spec::WaveSpec;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<ClusterUid, Digest>", into = "BTreeMap<ClusterUid, Digest>")]
 pub struct Variants {
-    map: BTreeMap<ClusterUid, Digest>,
+    map: Arc<BTreeMap<ClusterUid, Digest>>,
     digest: Digest,
 }
 
@@ -53,7 +53,7 @@ impl From<BTreeMap<ClusterUid, Digest>> for Variants {
     fn from(map: BTreeMap<ClusterUid, Digest>) -> Self {
         let line = |(uid, digest): (&ClusterUid, &Digest)| format!("{uid} {digest}\n");
         let digest = Digest::of(map.iter().map(line).collect::<String>().as_bytes());
-        Variants { map, digest }
+        Variants { map: Arc::new(map), digest }
     }
 }
 
@@ -65,7 +65,7 @@ impl FromIterator<(ClusterUid, Digest)> for Variants {
 
 impl From<Variants> for BTreeMap<ClusterUid, Digest> {
     fn from(variants: Variants) -> Self {
-        variants.map
+        Arc::unwrap_or_clone(variants.map)
     }
 }
 
@@ -83,6 +83,10 @@ pub struct Release {
     pub subject: String,
     /// What each target shall run.
     pub variants: Variants,
+    /// Changes that cannot simply be undone, in words: a stored version of a kind, a volume that grew. An
+    /// automatic rollback halts instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hard_to_undo: Vec<String>,
 }
 
 impl Release {
@@ -103,6 +107,24 @@ pub struct Plan {
     /// Clusters of a rollback that have nothing proven to return to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub irreversible: Vec<ClusterUid>,
+    /// Where members stand, for waves that ask for it; as their labels were when the plan was made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub places: BTreeMap<ClusterUid, Place>,
+}
+
+/// Where a cluster stands: what `spread`, `separate` and windows go by, fixed when it became a member.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// Its failure domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// The value it shares with the cluster it must not be in flight with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair: Option<String>,
+    /// The zones that its labels name, by label.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub zones: BTreeMap<String, String>,
 }
 
 /// One wave of a plan.

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{ClusterUid, Digest, WaveName};
 
 use crate::{
+    bug::Bug,
     event::Start,
     obs::Now,
-    release::{Plan, PlannedWave, Release},
+    release::{Place, Plan, PlannedWave, Release},
     spec::{Members, Strategy, WaveSpec},
-    state::{Actor, App, Held, Holding, Kind, MemberState, Rollout},
+    state::{Actor, App, Held, Holding, Kind, Member, MemberState, Rollout},
 };
 
 /// Nothing older is proven for any of the exposed clusters, or the content is the proven one itself.
@@ -58,13 +59,14 @@ pub(crate) fn rollback(
         release: shown(app, bad),
         strategy: bad.strategy.clone(),
         plan: Plan {
-            waves: single_wave("rollback", &bad.strategy, members),
+            waves: single_wave("rollback", &bad.strategy, members, true),
             targets,
             irreversible,
+            places: bad.places(),
         },
         held: Held::No,
         supersedes: active.filter(|id| *id == bad.id),
-        condemns,
+        condemns: if app.has(Bug::CondemnLater) { Vec::new() } else { condemns },
         skipped: None,
         by,
         trace: bad.trace.clone(),
@@ -77,14 +79,25 @@ pub(crate) fn single_wave(
     name: &str,
     strategy: &Strategy,
     members: Vec<ClusterUid>,
+    back: bool,
 ) -> Vec<PlannedWave> {
-    let spec = WaveSpec {
-        name: WaveName::parse(name).expect("a literal that is a name"),
-        members: Members::Rest,
-        allow_empty: true,
-        settings: strategy.rollback,
-    };
+    let name = WaveName::parse(name).expect("a literal that is a name");
+    let mut spec = WaveSpec::new(name, Members::Rest, strategy.rollback);
+    spec.allow_empty = true;
+    if back && strategy.rollback_policy.strict {
+        // Any of them: a cluster does not wait longer for the way back than it waited for the way there.
+        let windows = strategy.waves.iter().flat_map(|w| w.before.windows.clone());
+        spec.before.windows = windows.collect();
+    }
     vec![PlannedWave { spec, members }]
+}
+
+impl Rollout {
+    /// Where its members stand.
+    fn places(&self) -> BTreeMap<ClusterUid, Place> {
+        let place = |(uid, m): (&ClusterUid, &Member)| Some((uid.clone(), (**m.place.as_ref()?).clone()));
+        self.members.iter().filter_map(place).collect()
+    }
 }
 
 /// Contents that only this release brought. What is part of the proven release is never condemned.

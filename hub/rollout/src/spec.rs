@@ -7,7 +7,7 @@ use std::time::Duration;
 use model::{Selector, WaveName};
 use serde::{Deserialize, Serialize};
 
-use crate::amount::Amount;
+use crate::{amount::Amount, gate::After, gate::Before};
 
 /// Which clusters an App is for, and how much of that set may change at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +72,41 @@ pub struct Strategy {
     pub waves: Vec<WaveSpec>,
     /// Limits of the single wave of a rollback (and of a revert to the proven release).
     pub rollback: WaveSettings,
+    /// What a rollback ignores, and when it does not go by itself.
+    #[serde(default)]
+    pub rollback_policy: RollbackPolicy,
+    /// The lane for clusters that are behind the proven release.
+    #[serde(default)]
+    pub catch_up: CatchUp,
+    /// Most grants in a minute, so that registries are not stormed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants_per_minute: Option<u32>,
+}
+
+/// How a rollback differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackPolicy {
+    /// Windows and freezes hold for it too. Otherwise nothing delays the mitigation.
+    #[serde(default)]
+    pub strict: bool,
+    /// Content that may not be undone without a person does not stop an automatic rollback.
+    #[serde(default)]
+    pub ignore_unsafe: bool,
+}
+
+/// The lane for clusters that joined, came back or were left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CatchUp {
+    /// Clusters in it at once.
+    pub max_in_flight: u32,
+}
+
+impl Default for CatchUp {
+    fn default() -> Self {
+        CatchUp { max_in_flight: 5 }
+    }
 }
 
 /// A commit arrives while a rollout is active.
@@ -119,6 +154,9 @@ pub struct Assign {
     /// Seed of the hash; the App's name when empty.
     #[serde(default)]
     pub seed: String,
+    /// Another order for each commit, so that not always the same cluster goes first.
+    #[serde(default)]
+    pub rotate: bool,
 }
 
 /// First key of the order of clusters within a wave; ties fall to the seeded hash.
@@ -143,8 +181,51 @@ pub struct WaveSpec {
     /// A wave without members is skipped instead of refused.
     #[serde(default)]
     pub allow_empty: bool,
+    /// Shares of its members, rising to 100 %: becomes that many waves, one after the other, with the same
+    /// limits and gates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ramp: Vec<Amount>,
+    /// At most so many failure domains in flight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Spread>,
+    /// Label whose value two clusters in flight never share, nor one in flight with one that is unhealthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separate: Option<String>,
+    /// What must hold for it to open.
+    #[serde(default, skip_serializing_if = "Before::is_empty")]
+    pub before: Before,
+    /// What must hold for it to pass, besides the soak.
+    #[serde(default, skip_serializing_if = "After::is_empty")]
+    pub after: After,
     /// Its limits and times.
     pub settings: WaveSettings,
+}
+
+/// Failure domains.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spread {
+    /// Label whose value is the domain; clusters without it are one domain of their own.
+    pub key: String,
+    /// Domains in flight at once.
+    pub max: u32,
+}
+
+impl WaveSpec {
+    /// A wave with nothing but a name and members.
+    pub fn new(name: WaveName, members: Members, settings: WaveSettings) -> WaveSpec {
+        WaveSpec {
+            name,
+            members,
+            allow_empty: false,
+            ramp: Vec::new(),
+            spread: None,
+            separate: None,
+            before: Before::default(),
+            after: After::default(),
+            settings,
+        }
+    }
 }
 
 /// Who is in a wave, of the targets that no earlier wave took.
@@ -163,6 +244,9 @@ pub enum Members {
         /// But at least so many.
         #[serde(default)]
         min: u32,
+        /// And the so many largest, by the nodes that agents report: load shows only at size.
+        #[serde(default)]
+        largest: u32,
     },
     /// Everything that is left; only the last wave.
     Rest,
@@ -244,13 +328,8 @@ impl WaveSettings {
 /// What an App without a `rollout:` section gets: one cluster, ten minutes of soak, then a quarter at a time.
 impl Default for Strategy {
     fn default() -> Self {
-        let wave = |name, members, settings| WaveSpec {
-            name: WaveName::parse(name).expect("a literal that is a name"),
-            members,
-            allow_empty: false,
-            settings,
-        };
-        let take = Members::Take { select: None, count: Amount::Count(1), min: 0 };
+        let name = |name| WaveName::parse(name).expect("a literal that is a name");
+        let take = Members::Take { select: None, count: Amount::Count(1), min: 0, largest: 0 };
         let canary = WaveSettings {
             max_in_flight: Amount::Count(1),
             soak: 10 * MINUTE,
@@ -258,7 +337,7 @@ impl Default for Strategy {
         };
         let rest = WaveSettings { max_in_flight: Amount::Percent(25), ..WaveSettings::default() };
         // A fleet of one cluster has nothing left for the second wave.
-        let mut second = wave("rest", Members::Rest, rest);
+        let mut second = WaveSpec::new(name("rest"), Members::Rest, rest);
         second.allow_empty = true;
         Strategy {
             on_new_release: OnNewRelease::default(),
@@ -266,8 +345,11 @@ impl Default for Strategy {
             start: StartMode::default(),
             probe: 1,
             assign: Assign::default(),
-            waves: vec![wave("canary", take, canary), second],
+            waves: vec![WaveSpec::new(name("canary"), take, canary), second],
             rollback: WaveSettings::rollback(),
+            rollback_policy: RollbackPolicy::default(),
+            catch_up: CatchUp::default(),
+            grants_per_minute: None,
         }
     }
 }

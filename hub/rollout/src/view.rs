@@ -10,7 +10,7 @@ use crate::{
     evidence::Look,
     explain,
     obs::{Now, Obs},
-    state::{App, Counts, Limits, Rollout, WaveState},
+    state::{App, Counts, Kind, Limits, Rollout, WaveState},
 };
 
 /// One App.
@@ -43,6 +43,8 @@ pub enum KindView {
     Forward,
     /// Back to proven ones.
     Rollback,
+    /// Clusters give the App up.
+    Removal,
 }
 
 /// One rollout.
@@ -114,7 +116,11 @@ fn ready(app: &App) -> Status {
 fn rollout(look: Look<'_>, rollout: &Rollout) -> RolloutView {
     RolloutView {
         id: rollout.id,
-        kind: if rollout.is_rollback() { KindView::Rollback } else { KindView::Forward },
+        kind: match rollout.kind {
+            Kind::Forward => KindView::Forward,
+            Kind::Rollback { .. } => KindView::Rollback,
+            Kind::Removal { .. } => KindView::Removal,
+        },
         revision: rollout.release.revision.clone(),
         subject: rollout.release.subject.clone(),
         state: explain::rollout_status(look, rollout),
@@ -132,6 +138,7 @@ fn wave(look: Look<'_>, rollout: &Rollout, index: usize) -> WaveView {
     let phase = match wave.state {
         WaveState::Locked if gated => "gated",
         WaveState::Locked => "locked",
+        WaveState::Gated => "gated",
         WaveState::Open => "open",
         WaveState::Proving => "proving",
         WaveState::Passed { .. } => "passed",

@@ -9,20 +9,66 @@ use crate::{
     evidence::Look,
     obs::{Now, Obs},
     state::{App, Member, MemberState, Rollout, WaveState},
+    window::STEP_SETTLES,
 };
 
 /// Never asked to wake sooner: what is due is decided before anybody asks.
 const SOONEST: Duration = Duration::from_millis(1);
+/// The pace is counted over a minute.
+const PACE: Duration = Duration::from_mins(1);
 
 /// Time from now after which [`crate::decide`] may say something although nothing new is observed until
 /// then. Exact for silence and timeouts; a report is always a reason to ask at once.
 pub fn next_wakeup(app: &App, now: Now, obs: &Obs) -> Option<Duration> {
     let look = Look { app, now, obs };
-    let rollout = app.active.as_ref()?;
+    let lane = lane(look);
+    let Some(rollout) = app.active.as_ref() else { return lane.min().map(|d| d.max(SOONEST)) };
     let members = rollout.members.iter();
     let silent = members.filter_map(|(uid, member)| silence(look, rollout, uid, member));
     let retries = rollout.members.values().filter_map(|member| retry(look, rollout, member));
-    silent.chain(retries).chain(timeout(look, rollout)).min().map(|d| d.max(SOONEST))
+    let wave = timeout(look, rollout).into_iter().chain(gates(look, rollout));
+    silent.chain(retries).chain(wave).chain(lane).min().map(|d| d.max(SOONEST))
+}
+
+/// When the silence of a cluster in the lane is longer than its grace.
+fn lane(look: Look<'_>) -> impl Iterator<Item = Duration> {
+    let rules = look.app.lane_rules.as_ref();
+    look.app.lane.iter().filter(|(_, lane)| lane.failed.is_none()).filter_map(move |(uid, _)| {
+        let offline = rules?.settings.offline;
+        let until_dark = (offline.stale_after + SOONEST).saturating_sub(look.silence(uid));
+        let left = offline.grace.saturating_sub(look.dark_time(uid, offline.stale_after));
+        Some(if until_dark.is_zero() { left + SOONEST } else { until_dark })
+    })
+}
+
+/// When a gate of the wave may open by itself: a window, the pace of a minute, a measurement that gives up.
+fn gates(look: Look<'_>, rollout: &Rollout) -> Vec<Duration> {
+    let Some(index) = rollout.current_wave().filter(|_| rollout.is_progressing()) else {
+        return Vec::new();
+    };
+    let wave = &rollout.waves[index];
+    let mut due = Vec::new();
+    let until = |at: jiff::Timestamp| {
+        Duration::try_from(at.duration_since(look.now.wall)).unwrap_or_default() + SOONEST
+    };
+    let queued = rollout.members_of(index).filter(|(_, m)| m.state == MemberState::Queued);
+    if !wave.spec.before.windows.is_empty() {
+        let zoned = queued.filter(|(_, m)| m.place.is_some()).map(|(_, m)| Some(m));
+        let opens = zoned.chain([None]).filter_map(|m| decide::next_window(look, wave, m)).min();
+        due.extend(opens.map(until));
+        if look.now.stepped {
+            due.push(STEP_SETTLES);
+        }
+    }
+    if let (Some(_), Some(oldest)) = (rollout.strategy.grants_per_minute, rollout.paced.first()) {
+        due.extend(oldest.checked_add(PACE).ok().filter(|t| *t > look.now.wall).map(until));
+    }
+    let analysis = wave.spec.after.analysis.as_ref();
+    let gives_up = analysis.and_then(|a| a.pass_after).zip(wave.measured.since);
+    if let Some((after, since)) = gives_up {
+        due.extend(since.checked_add(after).ok().filter(|t| *t > look.now.wall).map(until));
+    }
+    due
 }
 
 /// When the silence of a member next means something.
@@ -60,19 +106,15 @@ fn silence(
 }
 
 fn retry(look: Look<'_>, rollout: &Rollout, member: &Member) -> Option<Duration> {
-    let MemberState::Failed { why, .. } = &member.state else { return None };
-    if !rollout.is_progressing() || !decide::retries(rollout, member, *why) {
+    let retry = rollout.waves[member.wave].spec.settings.retry;
+    if !rollout.is_progressing() || !member.retries(retry.limit) {
         return None;
     }
-    let backoff = rollout.waves[member.wave].spec.settings.retry.backoff;
-    let waited = look.now.wall.duration_since(member.since);
-    let left = backoff.saturating_sub(Duration::try_from(waited).unwrap_or_default());
+    let left = retry.backoff.saturating_sub(look.since(member.since));
     (!left.is_zero()).then_some(left)
 }
 
 fn timeout(look: Look<'_>, rollout: &Rollout) -> Option<Duration> {
     let wave = &rollout.waves[rollout.current_wave().filter(|_| rollout.is_progressing())?];
-    let open_for =
-        Duration::try_from(look.now.wall.duration_since(wave.opened?)).unwrap_or_default();
-    Some((wave.spec.settings.timeout + SOONEST).saturating_sub(open_for))
+    Some((wave.spec.settings.timeout + SOONEST).saturating_sub(look.since(wave.opened?)))
 }

@@ -1,19 +1,21 @@
 //! What a cluster holds: grants, their recall, and dark time.
 
+use jiff::Timestamp;
 use model::{ClusterName, ClusterUid, Epoch, Grant};
 
 use crate::{
     event::Event,
-    state::{App, DeferredWhy, FailureWhy, Given, Holding, Member, MemberState, Rollout},
+    state::{App, DeferredWhy, FailureWhy, Given, Holding, Member, MemberState},
 };
 
 impl App {
-    /// Applies an event about one cluster; `false` when it is about something else.
-    pub(super) fn apply_to_cluster(&mut self, event: &Event) -> bool {
+    /// Applies an event about what one cluster holds.
+    pub(super) fn apply_to_cluster(&mut self, event: &Event) {
+        let at = event.at();
         match event {
-            Event::Acked { cluster, grant, .. } => self.acknowledge(cluster, *grant, event),
-            Event::Fenced { cluster, upto, .. } => self.fence(cluster, *upto, event),
-            Event::Recalled { cluster, .. } => self.recall(cluster, event),
+            Event::Acked { cluster, grant, .. } => self.acknowledge(cluster, *grant, at),
+            Event::Fenced { cluster, upto, .. } => self.fence(cluster, *upto, at),
+            Event::Recalled { cluster, .. } => self.recall(cluster, at),
             Event::Restored { cluster, grant, .. } => self.restore(cluster, *grant),
             Event::Dark { cluster, term, since, counted, .. } => {
                 if let Some(holding) = self.clusters.get_mut(cluster) {
@@ -26,21 +28,9 @@ impl App {
                     clock.mark = Some((*term, *since, *counted));
                 }
             }
-            Event::Departed { cluster, .. } => self.depart(cluster, event),
-            Event::HeadMoved { .. }
-            | Event::Started(_)
-            | Event::Begun { .. }
-            | Event::Granted { .. }
-            | Event::Member { .. }
-            | Event::Wave { .. }
-            | Event::Paused { .. }
-            | Event::Halted { .. }
-            | Event::Resumed { .. }
-            | Event::Retried { .. }
-            | Event::Skipped { .. }
-            | Event::Ended { .. } => return false,
+            Event::Departed { cluster, .. } => self.depart(cluster, at),
+            _ => {}
         }
-        true
     }
 
     /// A new grant of the active rollout.
@@ -50,9 +40,10 @@ impl App {
             self.clusters.entry(uid.clone()).or_insert_with(|| Holding::new(name.clone()));
         holding.name = name.clone();
         holding.push(Given { grant, rollout: id });
+        self.lane.remove(uid);
     }
 
-    fn acknowledge(&mut self, uid: &ClusterUid, grant: Grant, event: &Event) {
+    fn acknowledge(&mut self, uid: &ClusterUid, grant: Grant, at: Timestamp) {
         let Some(holding) = self.clusters.get_mut(uid) else { return };
         let Some(given) = holding.outstanding.iter().find(|g| g.grant == grant).copied() else {
             return;
@@ -60,91 +51,84 @@ impl App {
         holding.confirmed = Some(given);
         holding.outstanding.retain(|g| g.grant.epoch > grant.epoch);
         let settled = holding.settle();
-        let Some(member) = member(&mut self.active, uid) else { return };
-        match member.state {
+        self.change(uid, at, |member| match member.state {
             MemberState::Updating { .. } | MemberState::Recalling { inherited: false }
                 if member.granted == Some(grant.epoch) =>
             {
-                member.enter(MemberState::Updating { acked: true }, event);
+                Some(MemberState::Updating { acked: true })
             }
             MemberState::Recalling { inherited: true } if settled => {
                 member.granted = None;
-                member.enter(MemberState::Queued, event);
+                Some(MemberState::Queued)
             }
-            MemberState::Queued
-            | MemberState::Updating { .. }
-            | MemberState::Verifying
-            | MemberState::Recalling { .. }
-            | MemberState::Updated
-            | MemberState::Failed { .. }
-            | MemberState::Deferred { .. }
-            | MemberState::Unchanged
-            | MemberState::Skipped
-            | MemberState::Departed => {}
-        }
+            _ => None,
+        });
     }
 
-    fn fence(&mut self, uid: &ClusterUid, upto: Epoch, event: &Event) {
+    fn fence(&mut self, uid: &ClusterUid, upto: Epoch, at: Timestamp) {
         let Some(holding) = self.clusters.get_mut(uid) else { return };
+        let freed = holding.outstanding.iter().filter(|g| g.grant.epoch <= upto);
+        if let Some(lane) = self.lane.get(uid)
+            && freed.into_iter().any(|g| g.grant == lane.grant)
+        {
+            self.lane.remove(uid);
+        }
         holding.outstanding.retain(|g| g.grant.epoch > upto);
         let settled = holding.settle();
-        let Some(member) = member(&mut self.active, uid) else { return };
-        let fenced = member.granted.is_some_and(|epoch| epoch <= upto);
-        match member.state {
-            MemberState::Recalling { inherited: true } if settled => {
-                member.granted = None;
-                member.enter(MemberState::Queued, event);
+        self.change(uid, at, |member| {
+            let fenced = member.granted.is_some_and(|epoch| epoch <= upto);
+            match member.state {
+                MemberState::Recalling { inherited: true } if settled => {
+                    member.granted = None;
+                    Some(MemberState::Queued)
+                }
+                MemberState::Recalling { inherited: false }
+                | MemberState::Updating { acked: false }
+                    if fenced =>
+                {
+                    member.granted = None;
+                    Some(MemberState::Queued)
+                }
+                // It was never exposed, so its silence was not the release's doing.
+                MemberState::Failed { why: FailureWhy::DarkAfterGrant, .. } if fenced => {
+                    member.granted = None;
+                    Some(MemberState::Deferred { why: DeferredWhy::DarkBefore })
+                }
+                _ => None,
             }
-            MemberState::Recalling { inherited: false }
-            | MemberState::Updating { acked: false }
-                if fenced =>
-            {
-                member.granted = None;
-                member.enter(MemberState::Queued, event);
-            }
-            // It was never exposed, so its silence was not the release's doing.
-            MemberState::Failed { why: FailureWhy::DarkAfterGrant, .. } if fenced => {
-                member.granted = None;
-                let why = DeferredWhy::DarkBefore;
-                member.enter(MemberState::Deferred { why }, event);
-            }
-            MemberState::Queued
-            | MemberState::Updating { .. }
-            | MemberState::Verifying
-            | MemberState::Recalling { .. }
-            | MemberState::Updated
-            | MemberState::Failed { .. }
-            | MemberState::Deferred { .. }
-            | MemberState::Unchanged
-            | MemberState::Skipped
-            | MemberState::Departed => {}
-        }
+        });
     }
 
-    fn recall(&mut self, uid: &ClusterUid, event: &Event) {
+    fn recall(&mut self, uid: &ClusterUid, at: Timestamp) {
         let Some(holding) = self.clusters.get_mut(uid) else { return };
         holding.recalled = !holding.is_settled();
-        if let Some(member) = member(&mut self.active, uid)
-            && member.state == MemberState::Queued
-        {
-            member.enter(MemberState::Recalling { inherited: true }, event);
-        }
+        self.change(uid, at, |member| {
+            (member.state == MemberState::Queued)
+                .then_some(MemberState::Recalling { inherited: true })
+        });
     }
 
     fn restore(&mut self, uid: &ClusterUid, grant: Grant) {
         let Some(holding) = self.clusters.get_mut(uid) else { return };
         let Some(confirmed) = holding.confirmed else { return };
         holding.push(Given { grant, rollout: confirmed.rollout });
-        if let Some(member) = member(&mut self.active, uid)
-            && member.granted == Some(confirmed.grant.epoch)
-        {
-            member.granted = Some(grant.epoch);
+        if let Some(lane) = self.lane.get_mut(uid).filter(|l| l.grant == confirmed.grant) {
+            lane.grant = grant;
+        }
+        if let Some(rollout) = &mut self.active {
+            rollout.change(uid, |member| {
+                if member.granted == Some(confirmed.grant.epoch) {
+                    member.granted = Some(grant.epoch);
+                }
+            });
         }
     }
 
-    fn depart(&mut self, uid: &ClusterUid, event: &Event) {
+    fn depart(&mut self, uid: &ClusterUid, at: Timestamp) {
         self.targets.remove(uid);
         self.skipped.remove(uid);
+        self.untargeted.remove(uid);
+        self.lane.remove(uid);
         if let Some(holding) = self.clusters.get_mut(uid) {
             // `issued` stays: should the uid ever be seen again, no epoch is used twice.
             *holding = Holding {
@@ -153,14 +137,28 @@ impl App {
                 ..Holding::new(holding.name.clone())
             };
         }
-        if let Some(member) = member(&mut self.active, uid) {
-            member.enter(MemberState::Departed, event);
-        }
+        self.change(uid, at, |_| Some(MemberState::Departed));
+    }
+
+    /// Changes a member of the active rollout, if the cluster is one and `how` says to what.
+    fn change(
+        &mut self,
+        uid: &ClusterUid,
+        at: Timestamp,
+        how: impl FnOnce(&mut Member) -> Option<MemberState>,
+    ) {
+        let Some(rollout) = &mut self.active else { return };
+        rollout.change(uid, |member| {
+            if let Some(state) = how(member) {
+                member.state = state;
+                member.since = at;
+            }
+        });
     }
 }
 
 impl Holding {
-    fn push(&mut self, given: Given) {
+    pub(super) fn push(&mut self, given: Given) {
         self.issued = self.issued.max(given.grant.epoch);
         self.outstanding.push(given);
         self.recalled = false;
@@ -172,15 +170,4 @@ impl Holding {
         self.recalled &= !self.outstanding.is_empty();
         self.outstanding.is_empty()
     }
-}
-
-impl Member {
-    fn enter(&mut self, state: MemberState, event: &Event) {
-        self.state = state;
-        self.since = event.at();
-    }
-}
-
-fn member<'a>(active: &'a mut Option<Rollout>, uid: &ClusterUid) -> Option<&'a mut Member> {
-    active.as_mut()?.members.get_mut(uid)
 }

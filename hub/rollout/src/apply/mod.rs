@@ -2,8 +2,11 @@
 //!
 //! An event that does not fit the state changes nothing: the log is the truth, and a fold must never panic.
 
-mod cluster;
 mod rollout;
+mod member;
+mod person;
+mod lane;
+mod cluster;
 
 use model::AppName;
 
@@ -22,19 +25,38 @@ impl App {
 
     /// Remembers one event.
     pub fn apply(&mut self, event: &Event) {
-        if self.apply_to_cluster(event) {
-            return;
-        }
-        if let Event::HeadMoved { head, .. } = event {
-            self.head = Some(head.clone());
-            return;
-        }
-        if let Event::Started(start) = event {
-            self.begin(start);
-            return;
-        }
-        if event.rollout() == self.active.as_ref().map(|r| r.id) {
-            self.apply_to_rollout(event);
+        match event {
+            Event::HeadMoved { head, .. } => self.head = Some(head.clone()),
+            Event::Started(start) => self.begin(start),
+            Event::Untargeted { clusters, commit, at } => self.untarget(clusters, commit, *at),
+            Event::CaughtUp { cluster, name, grant, at } => {
+                self.catch_up(cluster, name, *grant, *at);
+            }
+            Event::Lane { cluster, change, at } => self.change_lane(cluster, change, *at),
+            Event::Judged { judgement, by, at } => self.judge(judgement, by, *at),
+            Event::Acked { .. }
+            | Event::Fenced { .. }
+            | Event::Recalled { .. }
+            | Event::Restored { .. }
+            | Event::Dark { .. }
+            | Event::Departed { .. } => self.apply_to_cluster(event),
+            Event::Begun { .. }
+            | Event::Granted { .. }
+            | Event::Joined { .. }
+            | Event::Acted { .. }
+            | Event::Answered { .. }
+            | Event::Member { .. }
+            | Event::Wave { .. }
+            | Event::Paused { .. }
+            | Event::Halted { .. }
+            | Event::Resumed { .. }
+            | Event::Retried { .. }
+            | Event::Skipped { .. }
+            | Event::Ended { .. } => {
+                if event.rollout() == self.active.as_ref().map(|r| r.id) {
+                    self.apply_to_rollout(event);
+                }
+            }
         }
     }
 
@@ -56,6 +78,13 @@ impl App {
                 self.give(cluster, name, *grant);
                 self.member_granted(cluster, *grant, *broken_before, *dark, *at);
             }
+            Event::Joined { cluster, wave, target, place, at, .. } => {
+                self.join(cluster, *wave, *target, place.clone(), *at);
+            }
+            Event::Acted { act, by, at, .. } => self.act(act, by, *at),
+            Event::Answered { wave, answer, message, at, .. } => {
+                self.measure(*wave, *answer, message, *at);
+            }
             Event::Member { cluster, change, at, .. } => self.change_member(cluster, change, *at),
             Event::Wave { wave, change, at, .. } => self.change_wave(*wave, *change, *at),
             Event::Ended { outcome, by, at, .. } => self.end(*outcome, by.clone(), *at),
@@ -66,6 +95,10 @@ impl App {
             | Event::Recalled { .. }
             | Event::Restored { .. }
             | Event::Dark { .. }
+            | Event::Untargeted { .. }
+            | Event::CaughtUp { .. }
+            | Event::Lane { .. }
+            | Event::Judged { .. }
             | Event::Departed { .. } => {}
         }
     }

@@ -1,21 +1,20 @@
-//! A rollout's own life: begin, members and waves, hold, end.
+//! A rollout's own life: begin, waves, hold, end.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use model::{ClusterUid, Grant};
+use model::{ClusterUid, Commit, Digest};
 
 use crate::{
-    event::{MemberChange, Start, WaveChange},
+    bug::Bug,
+    event::{Start, WaveChange},
     release::Variants,
     state::{
-        Actor, App, Condemned, Counts, FailureWhy, Head, Held, Kind, Member, MemberState, Outcome,
-        PAST_MAX, Rollout, RolloutState, Verdict, Wave, WaveState,
+        Actor, App, Condemned, Counts, FailureWhy, Head, Held, Kind, LaneRules, Measured, Member,
+        MemberState, Outcome, PAST_MAX, Rollout, RolloutState, Tally, Untargeted, Verdict, Wave,
+        WaveState,
     },
 };
-
-/// Digests that are remembered as good per cluster: the newest, and one to return to if it is condemned.
-const GOOD_MAX: usize = 2;
 
 impl App {
     /// Begins a rollout; ends the superseded one and condemns in the same step.
@@ -24,7 +23,7 @@ impl App {
             self.end(Outcome::Superseded { by: start.id }, start.by.clone(), start.at);
         }
         let of = match start.kind {
-            Kind::Forward => start.id,
+            Kind::Forward | Kind::Removal { .. } => start.id,
             Kind::Rollback { of } => of,
         };
         for digest in &start.condemns {
@@ -32,7 +31,7 @@ impl App {
         }
         self.last_id = self.last_id.max(start.id.0);
         if start.kind == Kind::Forward {
-            self.targets = start.release.variants.keys().cloned().collect();
+            self.retarget(start);
             self.head = Some(Head {
                 revision: start.release.revision.clone(),
                 subject: start.release.subject.clone(),
@@ -46,58 +45,84 @@ impl App {
             Held::UntilStarted => RolloutState::Planned,
             Held::Paused(by) => RolloutState::Paused { by: by.clone(), at: start.at },
         };
-        self.active = Some(Rollout {
+        let mut rollout = Rollout {
             id: start.id,
-            kind: start.kind,
+            kind: start.kind.clone(),
             release: start.release.clone(),
             strategy: start.strategy.clone(),
             state,
             waves: start.plan.waves.iter().map(planned).collect(),
-            members: self.planned_members(start),
+            members: BTreeMap::new(),
             proved: false,
             failures_accepted: false,
+            expedited: None,
+            paced: Vec::new(),
             started: start.at,
             ended: None,
             trace: start.trace.clone(),
-        });
-    }
-
-    fn planned_members(&self, start: &Start) -> BTreeMap<ClusterUid, Member> {
-        let rollback = start.kind != Kind::Forward;
-        let mut members = BTreeMap::new();
+        };
         for (index, wave) in start.plan.waves.iter().enumerate() {
             for uid in &wave.members {
-                let irreversible = start.plan.irreversible.contains(uid);
                 let Some(target) = start.plan.targets.get(uid).copied() else { continue };
-                let state = match self.holding(uid) {
-                    _ if irreversible => MemberState::Failed {
-                        why: FailureWhy::NothingToReturnTo,
-                        message: String::new(),
-                    },
-                    Some(h) if h.recalled && !rollback => {
-                        MemberState::Recalling { inherited: true }
-                    }
-                    Some(h)
-                        if h.is_settled()
-                            && h.confirmed.is_some_and(|g| g.grant.digest == target) =>
-                    {
-                        MemberState::Unchanged
-                    }
-                    _ => MemberState::Queued,
-                };
-                let member = Member {
-                    wave: index,
-                    target,
-                    state,
-                    granted: None,
-                    attempts: 0,
-                    broken_before: false,
-                    since: start.at,
-                };
-                members.insert(uid.clone(), member);
+                let member = self.planned_member(start, index, uid, target);
+                rollout.admit(uid.clone(), member);
             }
         }
-        members
+        self.active = Some(rollout);
+    }
+
+    /// The target set of a new release. What is no longer in it keeps what it runs.
+    fn retarget(&mut self, start: &Start) {
+        let variants = &start.release.variants;
+        let left: Vec<_> =
+            self.targets.iter().filter(|uid| !variants.contains_key(*uid)).cloned().collect();
+        self.untarget(&left, start.release.commit(), start.at);
+        self.untargeted.retain(|uid, _| !variants.contains_key(uid));
+        self.targets = variants.keys().cloned().collect();
+    }
+
+    pub(super) fn untarget(&mut self, clusters: &[ClusterUid], commit: &Commit, at: Timestamp) {
+        for uid in clusters {
+            self.targets.remove(uid);
+            self.lane.remove(uid);
+            if self.clusters.get(uid).is_some_and(|h| h.newest().is_some()) {
+                let why = Untargeted { commit: commit.clone(), at };
+                self.untargeted.entry(uid.clone()).or_insert(why);
+            }
+        }
+    }
+
+    fn planned_member(
+        &self,
+        start: &Start,
+        wave: usize,
+        uid: &ClusterUid,
+        target: Digest,
+    ) -> Member {
+        let rollback = matches!(start.kind, Kind::Rollback { .. });
+        let state = match self.holding(uid) {
+            _ if start.plan.irreversible.contains(uid) => MemberState::Failed {
+                why: FailureWhy::NothingToReturnTo,
+                message: String::new(),
+            },
+            Some(h) if h.recalled && !rollback => MemberState::Recalling { inherited: true },
+            Some(h)
+                if h.is_settled() && h.confirmed.is_some_and(|g| g.grant.digest == target) =>
+            {
+                MemberState::Unchanged
+            }
+            _ => MemberState::Queued,
+        };
+        Member {
+            wave,
+            target,
+            state,
+            granted: None,
+            attempts: 0,
+            broken_before: false,
+            place: start.plan.places.get(uid).cloned().map(Box::new),
+            since: start.at,
+        }
     }
 
     pub(super) fn end(&mut self, outcome: Outcome, by: Option<Actor>, at: Timestamp) {
@@ -105,10 +130,27 @@ impl App {
             Outcome::Aborted | Outcome::Superseded { .. } => self.recall_unacknowledged(at),
             Outcome::Completed { .. } | Outcome::RolledBack { .. } => {}
         }
+        if self.has(Bug::Resurrect) && outcome == Outcome::Aborted {
+            return;
+        }
         let Some(mut rollout) = self.active.take() else { return };
-        if matches!(outcome, Outcome::Completed { .. }) && rollout.kind == Kind::Forward {
+        let completed = matches!(outcome, Outcome::Completed { .. });
+        if completed && rollout.kind == Kind::Forward {
             self.stable = Some(rollout.release.clone());
             self.stable_rollout = Some(rollout.id);
+            self.lane_rules = Some(LaneRules {
+                max_in_flight: rollout.strategy.catch_up.max_in_flight,
+                settings: rollout.strategy.rollback,
+            });
+            // Who failed on the release before gets the new one, if it lacks it.
+            self.lane.retain(|_, lane| lane.failed.is_none());
+        }
+        if completed && matches!(rollout.kind, Kind::Removal { .. }) {
+            for (uid, member) in &rollout.members {
+                if member.state == MemberState::Updated {
+                    self.untargeted.remove(uid);
+                }
+            }
         }
         rollout.state = RolloutState::Ended { outcome, by };
         rollout.ended = Some(at);
@@ -117,103 +159,43 @@ impl App {
         self.past.truncate(PAST_MAX);
     }
 
-    /// Calls back every forward grant of the active rollout that its agent has not acknowledged. Grants of a
+    /// Calls back every grant of the active rollout that its agent has not acknowledged. Grants of a
     /// rollback stand: they lead to proven content, and the way there is the mitigation.
     pub(super) fn recall_unacknowledged(&mut self, at: Timestamp) {
-        let Some(rollout) = self.active.as_mut().filter(|r| r.kind == Kind::Forward) else {
-            return;
-        };
-        for (uid, member) in &mut rollout.members {
+        let Some(rollout) = self.active.as_mut().filter(|r| !r.is_rollback()) else { return };
+        let mut recalled = Vec::new();
+        for (uid, member) in &rollout.members {
             let Some(holding) = self.clusters.get_mut(uid) else { continue };
             let newest = holding.outstanding.last().map(|g| g.grant.epoch);
-            if newest.is_none() || newest != member.granted {
-                continue;
-            }
-            holding.recalled = true;
-            if matches!(member.state, MemberState::Updating { .. }) {
-                member.state = MemberState::Recalling { inherited: false };
-                member.since = at;
+            if newest.is_some() && newest == member.granted {
+                holding.recalled = true;
+                recalled.push(uid.clone());
             }
         }
-    }
-
-    pub(super) fn member_granted(
-        &mut self,
-        uid: &ClusterUid,
-        grant: Grant,
-        broken_before: bool,
-        dark: bool,
-        at: Timestamp,
-    ) {
-        let Some(member) = self.active.as_mut().and_then(|r| r.members.get_mut(uid)) else {
-            return;
-        };
-        member.granted = Some(grant.epoch);
-        member.attempts += 1;
-        member.broken_before |= broken_before;
-        member.since = at;
-        member.state = if dark {
-            MemberState::Failed { why: FailureWhy::DarkAfterGrant, message: String::new() }
-        } else {
-            MemberState::Updating { acked: false }
-        };
-    }
-
-    pub(super) fn change_member(&mut self, uid: &ClusterUid, change: &MemberChange, at: Timestamp) {
-        let Some(rollout) = &mut self.active else { return };
-        let Some(member) = rollout.members.get_mut(uid) else { return };
-        member.since = at;
-        member.state = match change {
-            MemberChange::Verifying => MemberState::Verifying,
-            MemberChange::Updated => {
-                rollout.proved = true;
-                if let Some(holding) = self.clusters.get_mut(uid) {
-                    holding.good.retain(|d| *d != member.target);
-                    holding.good.insert(0, member.target);
-                    holding.good.truncate(GOOD_MAX);
+        for uid in recalled {
+            rollout.change(&uid, |member| {
+                if matches!(member.state, MemberState::Updating { .. }) {
+                    member.state = MemberState::Recalling { inherited: false };
+                    member.since = at;
                 }
-                MemberState::Updated
-            }
-            MemberChange::Failed { why, message } => {
-                MemberState::Failed { why: *why, message: message.clone() }
-            }
-            MemberChange::Deferred { why } => MemberState::Deferred { why: *why },
-            MemberChange::Unchanged => MemberState::Unchanged,
-            MemberChange::Requeued => {
-                self.requeue(uid);
-                return;
-            }
-        };
-    }
-
-    /// Puts a member in line again. A grant that its agent never acknowledged must be called back first.
-    fn requeue(&mut self, uid: &ClusterUid) {
-        let Some(rollout) = &mut self.active else { return };
-        let Some(member) = rollout.members.get_mut(uid) else { return };
-        let holding = self.clusters.get_mut(uid).filter(|h| !h.is_settled());
-        let own = holding.filter(|h| h.outstanding.last().map(|g| g.grant.epoch) == member.granted);
-        member.state = match own {
-            Some(holding) if rollout.kind == Kind::Forward => {
-                holding.recalled = true;
-                MemberState::Recalling { inherited: true }
-            }
-            _ => MemberState::Queued,
-        };
-        if member.state == MemberState::Queued {
-            member.granted = None;
+            });
         }
     }
 
     pub(super) fn change_wave(&mut self, index: usize, change: WaveChange, at: Timestamp) {
         let Some(wave) = self.active.as_mut().and_then(|r| r.waves.get_mut(index)) else { return };
         wave.state = match change {
+            WaveChange::Gated => WaveState::Gated,
             WaveChange::Opened { limits } => {
                 wave.limits = Some(limits);
                 wave.opened = Some(at);
                 WaveState::Open
             }
             WaveChange::Skipped => WaveState::Skipped,
-            WaveChange::Proving => WaveState::Proving,
+            WaveChange::Proving => {
+                wave.measured.since.get_or_insert(at);
+                WaveState::Proving
+            }
             WaveChange::Reopened => WaveState::Open,
             WaveChange::Passed { vacuous } => WaveState::Passed { vacuous },
         };
@@ -232,55 +214,23 @@ impl App {
             if wave.opened.is_some() {
                 wave.opened = Some(at);
             }
+            // Whoever lets it go on has seen the bad answers: the measurement begins anew.
+            let since = wave.measured.since.map(|_| at);
+            wave.measured = Measured { since, ..Measured::default() };
         }
-    }
-
-    pub(super) fn retry(&mut self, clusters: &[ClusterUid], at: Timestamp) {
-        for uid in clusters {
-            let Some(rollout) = &mut self.active else { return };
-            let Some(member) = rollout.members.get_mut(uid) else { continue };
-            member.attempts = 0;
-            member.since = at;
-            let wave = &mut rollout.waves[member.wave];
-            if wave.limits.is_some() {
-                wave.state = WaveState::Open;
-                wave.opened = Some(at);
-            }
-            self.requeue(uid);
-        }
-        if let Some(rollout) = &mut self.active
-            && rollout.is_halted()
-        {
-            rollout.state = RolloutState::Progressing;
-        }
-    }
-
-    pub(super) fn skip(&mut self, uid: &ClusterUid, at: Timestamp) {
-        let Some(rollout) = &mut self.active else { return };
-        let Some(member) = rollout.members.get_mut(uid) else { return };
-        member.state = MemberState::Skipped;
-        member.since = at;
-        self.skipped.insert(uid.clone(), member.target);
     }
 }
 
 impl Rollout {
     /// Members of a wave by state, also when the members are no longer kept.
     pub fn counts(&self, wave: usize) -> Counts {
-        if let Some(counts) = self.waves.get(wave).and_then(|w| w.final_counts) {
-            return counts;
-        }
-        let mut counts = Counts::default();
-        self.members_of(wave).for_each(|(_, member)| counts.add(&member.state));
-        counts
+        self.waves.get(wave).map(|w| w.tally.counts).unwrap_or_default()
     }
 
     /// Keeps the figures and forgets the members.
     fn compact(&mut self) {
-        for index in 0..self.waves.len() {
-            let counts = self.counts(index);
-            self.waves[index].final_counts = Some(counts);
-            self.waves[index].order = Vec::new();
+        for wave in &mut self.waves {
+            wave.order = Vec::new();
         }
         self.members = BTreeMap::new();
         self.release.variants = Variants::default();
@@ -291,10 +241,13 @@ fn planned(wave: &crate::release::PlannedWave) -> Wave {
     Wave {
         spec: wave.spec.clone(),
         state: WaveState::Locked,
-        order: wave.members.clone(),
+        order: Vec::with_capacity(wave.members.len()),
         limits: None,
         opened: None,
         accepted: 0,
-        final_counts: None,
+        approvals: Vec::new(),
+        overrides: Vec::new(),
+        measured: Measured::default(),
+        tally: Tally::default(),
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use model::{ClusterUid, Epoch, Grant, Phase, Report};
 
+use super::gate;
 use crate::{
-    event::{Event, MemberChange, Start, WaveChange},
+    event::{Event, LaneChange, MemberChange, Start, WaveChange},
     obs::{Now, Obs},
     state::{App, Kind, Member, MemberState, Outcome, Rollout, RolloutState, WaveState},
 };
@@ -19,6 +20,7 @@ struct Append<'a> {
 }
 
 pub(super) fn check(before: &App, event: &Event, now: Now, obs: &Obs, found: &mut Vec<String>) {
+    gate::Append { before, now, obs }.check(event, found);
     let mut append = Append { before, now, obs, found };
     append.check(event);
 }
@@ -50,9 +52,16 @@ impl Append<'_> {
                     self.say(format!("I12: {cluster} departed, and nobody deleted it"));
                 }
             }
+            Event::Lane { cluster, change, .. } => self.lane(cluster, change),
             Event::HeadMoved { .. }
             | Event::Started(_)
             | Event::Begun { .. }
+            | Event::Untargeted { .. }
+            | Event::CaughtUp { .. }
+            | Event::Judged { .. }
+            | Event::Joined { .. }
+            | Event::Acted { .. }
+            | Event::Answered { .. }
             | Event::Recalled { .. }
             | Event::Dark { .. }
             | Event::Paused { .. }
@@ -78,7 +87,7 @@ impl Append<'_> {
         if start.kind == Kind::Forward && bad {
             self.say(format!("I11: rollout {} starts with condemned content", start.id));
         }
-        if start.kind != Kind::Forward && start.condemns.is_empty() {
+        if matches!(start.kind, Kind::Rollback { .. }) && start.condemns.is_empty() {
             self.say(format!("I11: rollback {} condemns nothing", start.id));
         }
     }
@@ -106,7 +115,7 @@ impl Append<'_> {
         if !rollout.waves.iter().take(member.wave).all(|w| passed(&w.state)) {
             self.say(format!("I3: {uid} is granted before an earlier wave passed"));
         }
-        if rollout.kind == Kind::Forward {
+        if !rollout.is_rollback() {
             if self.before.condemned.contains_key(&grant.digest) {
                 self.say(format!("I11: {uid} is granted condemned content"));
             }
@@ -132,7 +141,7 @@ impl Append<'_> {
             self.say(format!("I2: a grant with {here} of {limit} slots taken"));
         }
         let probe = rollout.strategy.probe as usize;
-        if rollout.kind == Kind::Forward && !rollout.proved && probe > 0 && all >= probe {
+        if !rollout.is_rollback() && !rollout.proved && probe > 0 && all >= probe {
             self.say(format!(
                 "I25: a grant with {all} exposed and nothing proved, probe is {probe}"
             ));
@@ -217,12 +226,14 @@ impl Append<'_> {
         }
         let rollback = rollout.is_rollback();
         let legal = match (wave.state, change) {
-            (WaveState::Locked, WaveChange::Opened { .. } | WaveChange::Skipped)
+            (WaveState::Locked, WaveChange::Gated)
+            | (WaveState::Locked | WaveState::Gated, WaveChange::Opened { .. } | WaveChange::Skipped)
             | (WaveState::Open, WaveChange::Proving)
             | (WaveState::Proving, WaveChange::Reopened | WaveChange::Passed { .. }) => true,
             (WaveState::Open, WaveChange::Passed { .. }) => rollback,
             (
                 WaveState::Locked
+                | WaveState::Gated
                 | WaveState::Open
                 | WaveState::Proving
                 | WaveState::Passed { .. }
@@ -264,7 +275,12 @@ impl Append<'_> {
         if members.iter().any(|(_, m)| m.state.takes_slot()) {
             self.say(format!("I7b: {} passes with clusters in flight", wave.spec.name));
         }
-        let soak = wave.spec.settings.soak;
+        gate::passed(rollout, index, self.now, self.found);
+        let forced = wave.overrides.iter().any(|o| {
+            o.gate == crate::gate::Gate::Soak && (!o.needs_second || o.second.is_some())
+        });
+        let soak = wave.spec.settings.soak / rollout.expedited.unwrap_or(1).max(1);
+        let soak = if forced { Duration::ZERO } else { soak };
         for (uid, member) in members.iter().filter(|(_, m)| m.state == MemberState::Updated) {
             if !self.proves(rollout, uid, member, soak) {
                 self.say(format!("I16: {} passes and {uid} has not soaked", wave.spec.name));
@@ -272,10 +288,35 @@ impl Append<'_> {
         }
     }
 
+    /// I7 in the lane: well only by a fresh report of its very grant.
+    fn lane(&mut self, uid: &ClusterUid, change: &LaneChange) {
+        if *change != LaneChange::Done {
+            return;
+        }
+        let rules = self.before.lane_rules.as_ref();
+        let proves = self.before.lane.get(uid).zip(rules).is_some_and(|(lane, rules)| {
+            let Some(cluster) = self.obs.clusters.get(uid) else { return false };
+            let mono = self.now.mono;
+            let fresh = cluster.last_heard.is_some_and(|heard| {
+                mono.saturating_sub(heard) <= rules.settings.offline.stale_after
+            });
+            fresh
+                && cluster.report.as_ref().is_some_and(|report| {
+                    report.epoch == lane.grant.epoch
+                        && report.digest == Some(lane.grant.digest)
+                        && report.phase == Phase::Healthy
+                        && report.healthy_for >= rules.settings.min_healthy
+                })
+        });
+        if !proves {
+            self.say(format!("I7: {uid} caught up without fresh evidence of its grant"));
+        }
+    }
+
     fn resumed(&mut self) {
         let Some(rollout) = &self.before.active else { return };
         let condemned = |m: &Member| self.before.condemned.contains_key(&m.target);
-        if rollout.kind == Kind::Forward && rollout.members.values().any(condemned) {
+        if rollout.is_forward() && rollout.members.values().any(condemned) {
             self.say("I11: a condemned release is resumed");
         }
     }

@@ -35,7 +35,9 @@ pub fn log<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<String> {
             Event::Paused { .. } | Event::Halted { .. } => standing = true,
             // A retry lifts a halt and no pause; which it was, only the fold knows.
             Event::Begun { .. } | Event::Resumed { .. } | Event::Retried { .. } => standing = false,
-            Event::Granted { cluster, grant, .. } | Event::Restored { cluster, grant, .. } => {
+            Event::Granted { cluster, grant, .. }
+            | Event::CaughtUp { cluster, grant, .. }
+            | Event::Restored { cluster, grant, .. } => {
                 let before = epochs.insert(cluster, grant.epoch).unwrap_or(Epoch::NONE);
                 if grant.epoch <= before {
                     found.push(format!("I4: epoch {} of {cluster} after {before}", grant.epoch));
@@ -50,6 +52,12 @@ pub fn log<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<String> {
             | Event::Recalled { .. }
             | Event::Dark { .. }
             | Event::Departed { .. }
+            | Event::Untargeted { .. }
+            | Event::Lane { .. }
+            | Event::Judged { .. }
+            | Event::Joined { .. }
+            | Event::Acted { .. }
+            | Event::Answered { .. }
             | Event::Member { .. }
             | Event::Wave { .. }
             | Event::Skipped { .. } => {}

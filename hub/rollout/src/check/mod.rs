@@ -4,6 +4,7 @@
 //! that a bug there cannot hide itself. The numbers are those of the README.
 
 mod event;
+mod gate;
 mod log;
 mod structure;
 

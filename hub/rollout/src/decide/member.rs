@@ -3,6 +3,7 @@
 use model::{ClusterUid, Phase, Report};
 
 use crate::{
+    bug::Bug,
     event::{Event, MemberChange},
     evidence::{FLAP, Look},
     spec::WaveSettings,
@@ -12,10 +13,17 @@ use crate::{
 /// Dark time is written down in steps of this share of the grace: a hub that crashes forgets at most one.
 pub(crate) const DARK_STEPS: u32 = 4;
 
-/// The next change of a member.
-pub(crate) fn change(look: Look<'_>) -> Option<Event> {
-    let rollout = look.app.active.as_ref()?;
-    rollout.members.iter().find_map(|(uid, member)| Case { look, rollout, uid, member }.decide())
+/// The next change of one member.
+pub(crate) fn change(
+    look: Look<'_>,
+    rollout: &Rollout,
+    uid: &ClusterUid,
+    member: &Member,
+) -> Option<Event> {
+    if member.state != MemberState::Departed && look.is_deleted(uid) {
+        return Some(Event::Departed { cluster: uid.clone(), at: look.now.wall });
+    }
+    Case { look, rollout, uid, member }.decide()
 }
 
 /// One member under examination.
@@ -37,7 +45,7 @@ impl Case<'_> {
             MemberState::Recalling { inherited: false } => self.dark(),
             MemberState::Recalling { inherited: true } => self.defer(),
             MemberState::Updated => self.updated(),
-            MemberState::Failed { why, .. } => self.failed(*why),
+            MemberState::Failed { .. } => self.failed(),
             MemberState::Deferred { .. } => self.deferred(),
             MemberState::Unchanged | MemberState::Skipped | MemberState::Departed => None,
         }
@@ -56,7 +64,20 @@ impl Case<'_> {
         if confirmed.is_some_and(equal) {
             return self.event(MemberChange::Unchanged);
         }
-        if self.rollout.is_rollback() { None } else { self.defer() }
+        self.kept().or_else(|| if self.rollout.is_rollback() { None } else { self.defer() })
+    }
+
+    /// A person keeps it away. A cordon gives way to a rollback, a pin to nothing.
+    fn kept(self) -> Option<Event> {
+        let cluster = self.look.cluster(self.uid)?;
+        let why = if cluster.pin.is_some() {
+            DeferredWhy::Pinned
+        } else if cluster.cordon.is_some() && !self.rollout.is_rollback() {
+            DeferredWhy::Cordoned
+        } else {
+            return None;
+        };
+        self.event(MemberChange::Deferred { why })
     }
 
     /// Dark before it was exposed to this release: left out, no budget.
@@ -67,10 +88,11 @@ impl Case<'_> {
     }
 
     fn deferred(self) -> Option<Event> {
+        if self.wave() != WaveState::Open || self.kept().is_some() {
+            return None;
+        }
         let back = self.look.is_fresh(self.uid, self.settings().offline.stale_after);
-        (back && self.wave() == WaveState::Open)
-            .then(|| self.event(MemberChange::Requeued))
-            .flatten()
+        back.then(|| self.event(MemberChange::Requeued)).flatten()
     }
 
     /// Exposed and silent. A release that cuts the network looks exactly like this, so it counts.
@@ -97,6 +119,10 @@ impl Case<'_> {
 
     /// Granted, and not yet proved.
     fn exposed(self) -> Option<Event> {
+        let silent = || self.look.is_dark(self.uid, self.settings().offline.stale_after);
+        if self.look.app.has(Bug::DarkIsHealthy) && silent() {
+            return self.event(MemberChange::Updated);
+        }
         let report = self.look.evidence(self.rollout, self.uid, self.member)?;
         let verifying = self.member.state == MemberState::Verifying;
         match &report.phase {
@@ -134,12 +160,12 @@ impl Case<'_> {
         regressed.then(|| self.fail(FailureWhy::Regressed, complaint(report))).flatten()
     }
 
-    fn failed(self, why: FailureWhy) -> Option<Event> {
+    fn failed(self) -> Option<Event> {
         let healthy = self.look.healthy_for(self.rollout, self.uid, self.member);
         if healthy.is_some_and(|d| d >= self.settings().min_healthy) {
             return self.event(MemberChange::Updated);
         }
-        let again = retries(self.rollout, self.member, why)
+        let again = self.member.retries(self.settings().retry.limit)
             && self.rollout.is_progressing()
             && self.wave() == WaveState::Open
             && self.look.app.holding(self.uid).is_some_and(Holding::is_settled)
@@ -175,19 +201,8 @@ impl Case<'_> {
     }
 }
 
-/// Whether a failed member gets another attempt by itself. Silence and regression are not tried again: the
-/// one cannot be reached, the other proved that the release can run there.
-pub(crate) fn retries(rollout: &Rollout, member: &Member, why: FailureWhy) -> bool {
-    let limit = rollout.waves[member.wave].spec.settings.retry.limit;
-    let worth = match why {
-        FailureWhy::AgentFailed(_) | FailureWhy::ProgressDeadline | FailureWhy::Degraded => true,
-        FailureWhy::DarkAfterGrant | FailureWhy::Regressed | FailureWhy::NothingToReturnTo => false,
-    };
-    worth && member.attempts <= limit
-}
-
 /// The first unhealthy object of a report, or what the agent says of the whole.
-fn complaint(report: &Report) -> String {
+pub(crate) fn complaint(report: &Report) -> String {
     if let Some(object) = report.unhealthy.first() {
         return format!("{} is {}: {}", object.key, object.health, object.message);
     }

@@ -2,30 +2,54 @@
 
 use std::time::Duration;
 
+use model::ClusterUid;
+
 use crate::{
-    decide::member,
+    bug::Bug,
+    decide::gates,
     event::{Event, WaveChange},
     evidence::Look,
+    gate::Gate,
     retreat,
     spec::OnFailure,
-    state::{Cause, FailureWhy, Limits, MemberState, Outcome, Rollout, RolloutState, WaveState},
+    state::{
+        Cause, FailureWhy, Limits, MemberState, Outcome, Rollout, RolloutState, Wave, WaveState,
+    },
 };
 
-/// More failures than a wave allows, also in one that passed long ago: nothing else comes before this.
+/// What stops a rollout at once: more failures than a wave allows, also in one that passed long ago, and a
+/// measurement that is bad too often in a row. Nothing else comes before this.
 pub(crate) fn brake(look: Look<'_>) -> Option<Event> {
     let rollout = look.app.active.as_ref().filter(|r| r.is_progressing() && !r.is_rollback())?;
     let over = (0..rollout.waves.len()).filter(|index| rollout.is_over_budget(*index));
     let mut causes: Vec<_> = over.map(|index| budget_cause(rollout, index)).collect();
+    if look.app.has(Bug::SkipBudget) {
+        causes.clear();
+    }
+    causes.extend(rollout.waves.iter().filter(|w| is_measured(w)).map(|wave| {
+        let message = wave.measured.message.clone();
+        Cause::AnalysisFailed { wave: wave.spec.name.clone(), message }
+    }));
     if causes.is_empty() {
         return None;
     }
-    if rollout.strategy.on_failure == OnFailure::Rollback {
-        match retreat::rollback(look.app, rollout, None, look.now) {
-            Ok(start) => return Some(Event::Started(Box::new(start))),
-            Err(retreat::NothingToRollBackTo) => causes.push(Cause::NothingToRollBackTo),
+    if rollout.strategy.on_failure == OnFailure::Rollback && rollout.is_forward() {
+        let changes = rollout.release.hard_to_undo.clone();
+        if !changes.is_empty() && !rollout.strategy.rollback_policy.ignore_unsafe {
+            causes.push(Cause::RollbackUnsafe { changes });
+        } else {
+            match retreat::rollback(look.app, rollout, None, look.now) {
+                Ok(start) => return Some(Event::Started(Box::new(start))),
+                Err(retreat::NothingToRollBackTo) => causes.push(Cause::NothingToRollBackTo),
+            }
         }
     }
     Some(Event::Halted { rollout: rollout.id, causes, at: look.now.wall })
+}
+
+/// Measured, and badly. Not in one that passed: its measurement is over.
+fn is_measured(wave: &Wave) -> bool {
+    matches!(wave.state, WaveState::Open | WaveState::Proving) && gates::measured_badly(wave)
 }
 
 fn budget_cause(rollout: &Rollout, index: usize) -> Cause {
@@ -37,16 +61,19 @@ fn budget_cause(rollout: &Rollout, index: usize) -> Cause {
     }
 }
 
-/// The next change of a wave, or the end of the rollout.
-pub(crate) fn change(look: Look<'_>) -> Option<Event> {
+/// The next change of a wave, or the end of the rollout. `from` is the member up to which everybody was seen
+/// to have soaked; it moves on.
+pub(crate) fn change(look: Look<'_>, from: &mut usize) -> Option<Event> {
     let rollout = look.app.active.as_ref().filter(|r| r.is_progressing())?;
     let Some(index) = rollout.current_wave() else {
         return Some(ended(look, rollout));
     };
     match rollout.waves[index].state {
-        WaveState::Locked => Some(open(look, rollout, index)),
+        WaveState::Locked | WaveState::Gated => open(look, rollout, index),
         WaveState::Open => close(look, rollout, index).or_else(|| timeout(look, rollout, index)),
-        WaveState::Proving => prove(look, rollout, index).or_else(|| timeout(look, rollout, index)),
+        WaveState::Proving => {
+            prove(look, rollout, index, from).or_else(|| timeout(look, rollout, index))
+        }
         WaveState::Passed { .. } | WaveState::Skipped => None,
     }
 }
@@ -75,17 +102,22 @@ fn is_exception(state: &MemberState) -> bool {
     }
 }
 
-/// Opens a wave and turns its shares into integers, once.
-fn open(look: Look<'_>, rollout: &Rollout, index: usize) -> Event {
+/// Opens a wave, if every gate before it is open at this very instant, and turns its shares into integers,
+/// once.
+fn open(look: Look<'_>, rollout: &Rollout, index: usize) -> Option<Event> {
     let wave = &rollout.waves[index];
-    let size = rollout.count(index, |s| *s != MemberState::Departed);
+    let counts = wave.tally.counts;
+    let size = counts.total - counts.departed;
     // The plan refused a wave that is empty and may not be; one that lost its members since must not
     // let the release pass unproven.
     if wave.order.is_empty() || size == 0 && wave.spec.allow_empty {
-        return event(look, rollout, index, WaveChange::Skipped);
+        return Some(event(look, rollout, index, WaveChange::Skipped));
     }
-    let changing =
-        rollout.count(index, |s| !matches!(s, MemberState::Departed | MemberState::Unchanged));
+    if !gates::before(look, rollout, index).is_empty() {
+        let shut = wave.state == WaveState::Locked;
+        return shut.then(|| event(look, rollout, index, WaveChange::Gated));
+    }
+    let changing = size - counts.unchanged;
     let settings = &wave.spec.settings;
     let limits = Limits {
         size,
@@ -93,7 +125,7 @@ fn open(look: Look<'_>, rollout: &Rollout, index: usize) -> Event {
         max_failures: settings.max_failures.tolerance(size),
         evidence_min: settings.evidence_min.at_least_one(size).min(changing).max(1),
     };
-    event(look, rollout, index, WaveChange::Opened { limits })
+    Some(event(look, rollout, index, WaveChange::Opened { limits }))
 }
 
 /// Every member settled, and something proved.
@@ -119,23 +151,53 @@ fn close_rollback(look: Look<'_>, rollout: &Rollout, index: usize) -> Event {
     event(look, rollout, index, WaveChange::Passed { vacuous: false })
 }
 
-fn prove(look: Look<'_>, rollout: &Rollout, index: usize) -> Option<Event> {
+fn prove(look: Look<'_>, rollout: &Rollout, index: usize, from: &mut usize) -> Option<Event> {
     let vacuous = is_vacuous(rollout, index);
-    if !all_settled(rollout, index) || !has_evidence(rollout, index) && !vacuous {
+    let enough = has_evidence(rollout, index) || look.app.has(Bug::EvidenceZero);
+    if !all_settled(rollout, index) || !enough && !vacuous {
         return Some(event(look, rollout, index, WaveChange::Reopened));
     }
-    let soak = rollout.waves[index].spec.settings.soak;
-    let mut updated = rollout.members_of(index).filter(|(_, m)| m.state == MemberState::Updated);
-    let proven =
-        updated.all(|(uid, m)| look.healthy_for(rollout, uid, m).is_some_and(|d| d >= soak));
-    proven.then(|| event(look, rollout, index, WaveChange::Passed { vacuous }))
+    // The one that had not soaked when last looked at goes first: as long as it has not, nobody else needs
+    // to be looked at. When it has, everybody is looked at once more, for what was fresh may be stale.
+    let order = &rollout.waves[index].order;
+    let soaked = |uid: &ClusterUid| has_soaked(look, rollout, index, uid);
+    *from = (*from..order.len()).find(|at| !soaked(&order[*at])).unwrap_or(order.len());
+    if *from < order.len() {
+        return None;
+    }
+    *from = order.iter().position(|uid| !soaked(uid)).unwrap_or(order.len());
+    if *from < order.len() || !gates::after(look, rollout, index).is_empty() {
+        return None;
+    }
+    Some(event(look, rollout, index, WaveChange::Passed { vacuous }))
+}
+
+/// Whether a member that is updated was healthy for as long as the wave asks, by its own agent's clock.
+fn has_soaked(look: Look<'_>, rollout: &Rollout, index: usize, uid: &ClusterUid) -> bool {
+    let Some(member) = rollout.members.get(uid) else { return true };
+    let wave = &rollout.waves[index];
+    if member.state != MemberState::Updated {
+        return true;
+    }
+    let soak = soak(rollout, index);
+    if look.app.has(Bug::SoakByWallClock) {
+        return wave.opened.is_some_and(|opened| look.since(opened) >= soak);
+    }
+    look.healthy_for(rollout, uid, member).is_some_and(|healthy| healthy >= soak)
+}
+
+/// For how long every updated member must have been healthy.
+pub(crate) fn soak(rollout: &Rollout, index: usize) -> Duration {
+    let wave = &rollout.waves[index];
+    if wave.overrides(&Gate::Soak) {
+        return Duration::ZERO;
+    }
+    wave.spec.settings.soak / rollout.expedited.unwrap_or(1).max(1)
 }
 
 fn timeout(look: Look<'_>, rollout: &Rollout, index: usize) -> Option<Event> {
     let wave = &rollout.waves[index];
-    let open_for = look.now.wall.duration_since(wave.opened?);
-    let open_for = Duration::try_from(open_for).unwrap_or_default();
-    (open_for > wave.spec.settings.timeout).then(|| Event::Halted {
+    (look.since(wave.opened?) > wave.spec.settings.timeout).then(|| Event::Halted {
         rollout: rollout.id,
         causes: vec![Cause::WaveTimeout { wave: wave.spec.name.clone() }],
         at: look.now.wall,
@@ -144,26 +206,21 @@ fn timeout(look: Look<'_>, rollout: &Rollout, index: usize) -> Option<Event> {
 
 /// Whether the wave waits for nothing more of any member.
 pub(crate) fn all_settled(rollout: &Rollout, index: usize) -> bool {
-    rollout.members_of(index).all(|(_, member)| {
-        let again = |why| member::retries(rollout, member, why);
-        member.state.is_settled() && !member.state.failure().is_some_and(again)
-    })
+    rollout.waves[index].tally.is_settled()
 }
 
 /// Whether as many members are updated as the wave needs.
 pub(crate) fn has_evidence(rollout: &Rollout, index: usize) -> bool {
-    let min = rollout.waves[index].limits.map_or(1, |l| l.evidence_min);
-    rollout.count(index, |s| *s == MemberState::Updated) >= min
+    let wave = &rollout.waves[index];
+    wave.tally.counts.updated >= wave.limits.map_or(1, |l| l.evidence_min)
 }
 
 /// Whether there was nothing to prove: no live member's content changed. A wave of which nothing is left,
 /// or of which everything is dark, is not vacuous: it is unproven.
 fn is_vacuous(rollout: &Rollout, index: usize) -> bool {
-    let calm = |s: &MemberState| matches!(s, MemberState::Unchanged | MemberState::Skipped);
-    let absent =
-        |s: &MemberState| matches!(s, MemberState::Departed | MemberState::Deferred { .. });
-    let mut members = rollout.members_of(index);
-    rollout.count(index, calm) > 0 && members.all(|(_, m)| calm(&m.state) || absent(&m.state))
+    let counts = rollout.waves[index].tally.counts;
+    let calm = counts.unchanged + counts.skipped;
+    calm > 0 && calm + counts.departed + counts.deferred == counts.total
 }
 
 fn event(look: Look<'_>, rollout: &Rollout, wave: usize, change: WaveChange) -> Event {

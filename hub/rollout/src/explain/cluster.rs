@@ -6,11 +6,12 @@ use model::{ClusterUid, Phase, Reason, Report, Status};
 
 use super::words;
 use crate::{
-    decide::{free_slots, is_probing},
+    decide::{free_slots, is_on, is_probing},
     evidence::Look,
+    obs::Mark,
     spec::WaveSettings,
     state::{
-        DeferredWhy, FailureWhy, Holding, Member, MemberState, Rollout, RolloutState, WaveState,
+        DeferredWhy, FailureWhy, Holding, InLane, Member, MemberState, Rollout, RolloutState, WaveState,
     },
 };
 
@@ -34,7 +35,11 @@ pub(crate) fn status(look: Look<'_>, uid: &ClusterUid) -> Status {
     {
         return status.since(member.since);
     }
+    if let Some(lane) = look.app.lane.get(uid) {
+        return in_lane(look, uid, lane);
+    }
     match look.app.holding(uid).filter(|h| h.newest().is_some()) {
+        Some(_) if look.app.untargeted.contains_key(uid) => untargeted(look, uid),
         Some(holding) => held(look, uid, holding),
         None => not_granted(look, uid),
     }
@@ -83,6 +88,14 @@ fn member_status(
         MemberState::Failed { why, .. } => {
             Status::because(why.reason(), words::failure(look, uid, member))
         }
+        MemberState::Deferred { why: DeferredWhy::Cordoned } => {
+            let mark = look.cluster(uid).and_then(|c| c.cordon.as_ref());
+            Status::because(Reason::Cordoned, kept(&name, "cordoned", mark))
+        }
+        MemberState::Deferred { why: DeferredWhy::Pinned } => {
+            let mark = look.cluster(uid).and_then(|c| c.pin.as_ref());
+            Status::because(Reason::Pinned, kept(&name, "pinned", mark))
+        }
         MemberState::Deferred { why: DeferredWhy::DarkBefore } => {
             Status::because(Reason::DarkBefore, format!("{name} was last heard {silence} ago"))
         }
@@ -92,6 +105,14 @@ fn member_status(
         MemberState::Updated | MemberState::Unchanged | MemberState::Departed => return None,
     };
     Some(status)
+}
+
+fn kept(name: &str, how: &str, mark: Option<&Mark>) -> String {
+    match mark {
+        Some(mark) if mark.reason.is_empty() => format!("{name} was {how} by {}", mark.by),
+        Some(mark) => format!("{name} was {how} by {}: {}", mark.by, mark.reason),
+        None => format!("{name} was {how}, and is not any more; it gets its turn in the next lane"),
+    }
 }
 
 fn queued(look: Look<'_>, rollout: &Rollout, uid: &ClusterUid, member: &Member) -> Status {
@@ -160,6 +181,29 @@ fn applying(look: Look<'_>, uid: &ClusterUid, settings: &WaveSettings) -> Status
     Status::because(Reason::ClusterApplying, message)
 }
 
+/// On its way to the proven release, outside any rollout.
+fn in_lane(look: Look<'_>, uid: &ClusterUid, lane: &InLane) -> Status {
+    let name = words::name(look, uid);
+    let stable = look.app.stable.as_ref().map_or("the proven release", |s| s.commit().short());
+    let status = match &lane.failed {
+        Some((why, message)) => {
+            let why = why.reason().name();
+            let said = if message.is_empty() { String::new() } else { format!(": {message}") };
+            Status::because(Reason::CatchUpFailed, format!("{name} {why} on {stable}{said}"))
+        }
+        None => Status::because(Reason::CatchingUp, format!("{name} is being brought to {stable}")),
+    };
+    status.since(lane.since)
+}
+
+fn untargeted(look: Look<'_>, uid: &ClusterUid) -> Status {
+    let name = words::name(look, uid);
+    let Some(left) = look.app.untargeted.get(uid) else { return not_granted(look, uid) };
+    let message =
+        format!("{name} is no target since {}; it keeps what it runs", left.commit.short());
+    Status::because(Reason::Untargeted, message).since(left.at)
+}
+
 /// Outside a rollout, or done in it: what the agent says of what it holds.
 fn held(look: Look<'_>, uid: &ClusterUid, holding: &Holding) -> Status {
     let name = words::name(look, uid);
@@ -200,12 +244,40 @@ fn health(name: &str, report: &Report) -> Status {
 fn not_granted(look: Look<'_>, uid: &ClusterUid) -> Status {
     let name = words::name(look, uid);
     let targeted = look.obs.candidate.as_ref().is_some_and(|c| c.variants.contains_key(uid));
-    let message = match (&look.app.active, targeted) {
-        (_, false) => format!("the App does not target {name}"),
-        (Some(active), true) => {
-            format!("{name} joined after rollout {} was planned; it gets its turn next", active.id)
-        }
-        (None, true) => format!("{name} has not been granted a release yet"),
+    if !targeted {
+        return Status::because(Reason::NotRolledOut, format!("the App does not target {name}"));
+    }
+    if look.app.stable.is_some() {
+        return Status::because(Reason::BehindProven, behind(look, uid, &name));
+    }
+    let message = match &look.app.active {
+        Some(active) => format!("{name} gets its turn when rollout {} has proved itself", active.id),
+        None => format!("{name} has not been granted a release yet"),
     };
     Status::because(Reason::NotRolledOut, message)
+}
+
+/// What keeps a cluster out of the catch-up lane.
+pub(crate) fn behind(look: Look<'_>, uid: &ClusterUid, name: &str) -> String {
+    let cluster = look.cluster(uid);
+    let stale_after = look
+        .app
+        .lane_rules
+        .as_ref()
+        .map_or(WaveSettings::default().offline.stale_after, |r| r.settings.offline.stale_after);
+    if look.app.skipped.contains_key(uid) {
+        format!("{name} was skipped by a person")
+    } else if let Some(mark) = cluster.and_then(|c| c.pin.as_ref()) {
+        kept(name, "pinned", Some(mark))
+    } else if let Some(mark) = cluster.and_then(|c| c.cordon.as_ref()) {
+        kept(name, "cordoned", Some(mark))
+    } else if look.is_ahead(uid) {
+        format!("{name} holds a newer grant than this hub ever gave")
+    } else if !look.is_fresh(uid, stale_after) {
+        format!("{name} was last heard {} ago", words::time(look.silence(uid)))
+    } else if !is_on(look) {
+        format!("{name} waits: the catch-up lane is closed while a freeze or a rollback lasts")
+    } else {
+        format!("{name} waits for its turn in the catch-up lane")
+    }
 }

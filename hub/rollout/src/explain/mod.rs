@@ -4,8 +4,11 @@
 //! blocker. `release.rs` speaks of commits, `rollout.rs` of the active rollout, `cluster.rs` of one cluster.
 
 mod cluster;
+mod path;
 mod release;
 mod rollout;
+
+mod gate;
 
 mod words;
 
@@ -38,6 +41,8 @@ pub fn explain(app: &App, now: Now, obs: &Obs) -> Vec<Blocker> {
     blockers.extend(release::blockers(look));
     blockers
 }
+
+pub use path::{Step, path};
 
 /// Why one cluster is where it is.
 pub fn explain_cluster(app: &App, cluster: &ClusterUid, now: Now, obs: &Obs) -> Status {

@@ -1,11 +1,12 @@
 //! What became of commits and of rollouts that ended.
 
-use model::{Reason, Status};
+use model::{ClusterUid, Reason, Status};
 
 use super::{Blocker, words};
 use crate::{
+    decide::{is_behind, proven},
     evidence::Look,
-    state::{Outcome, Rollout, Verdict},
+    state::{InLane, Outcome, Rollout, Verdict},
 };
 
 /// What keeps the newest commit from being everywhere, besides the active rollout.
@@ -51,37 +52,40 @@ fn queued(look: Look<'_>, commit: &str) -> Status {
     }
 }
 
-/// Clusters that the newest commit is for and that do not have it, with nothing going on.
-fn behind(look: Look<'_>) -> Option<Blocker> {
-    let candidate = look.obs.candidate.as_ref()?;
-    let stable = look.app.stable.as_ref()?;
-    if !stable.variants.agrees_with(&candidate.variants) {
-        return None;
-    }
-    let lacks = |uid: &model::ClusterUid| {
-        let current = look.app.holding(uid).and_then(|h| h.current());
-        current.map(|g| g.grant.digest) != candidate.variants.get(uid).copied()
+/// Clusters that lack the proven release, with what keeps each.
+fn behind(look: Look<'_>) -> Vec<Blocker> {
+    let (Some(proven), Some(stable)) = (proven(look), look.app.stable.as_ref()) else {
+        return Vec::new();
     };
-    let clusters: Vec<_> = candidate.variants.keys().filter(|uid| lacks(uid)).cloned().collect();
-    if clusters.is_empty() {
-        return None;
-    }
-    let names = words::list(clusters.iter().map(|uid| {
-        let dark = look.is_dark(uid, candidate.strategy.rollback.offline.stale_after);
-        let skipped = look.app.skipped.get(uid) == candidate.variants.get(uid);
-        let note = if skipped {
-            " (skipped)".to_owned()
-        } else if dark {
-            format!(" (dark {})", words::time(look.silence(uid)))
-        } else {
-            String::new()
-        };
-        format!("{}{note}", words::name(look, uid))
-    }));
-    let message =
-        format!("{} behind {}: {names}", words::clusters(clusters.len()), stable.commit().short());
-    let status = Status::because(Reason::NotRolledOut, message);
-    Some(Blocker { status, wave: None, clusters })
+    let (failed, flying): (Vec<_>, Vec<_>) =
+        look.app.lane.iter().partition(|(_, lane)| lane.failed.is_some());
+    let uids = |lane: Vec<(&ClusterUid, &InLane)>| -> Vec<ClusterUid> {
+        lane.into_iter().map(|(uid, _)| uid.clone()).collect()
+    };
+    let waiting = proven.iter().filter(|(uid, digest)| {
+        !look.app.lane.contains_key(*uid)
+            && look.cluster(uid).is_some()
+            && is_behind(look, uid, digest)
+    });
+    let waiting: Vec<ClusterUid> = waiting.map(|(uid, _)| uid.clone()).collect();
+    let commit = stable.commit().short();
+    let mut blockers = Vec::new();
+    let mut say = |reason, clusters: Vec<ClusterUid>, what: &str| {
+        if clusters.is_empty() {
+            return;
+        }
+        let names = words::list(clusters.iter().map(|uid| match reason {
+            Reason::BehindProven => super::cluster::behind(look, uid, &words::name(look, uid)),
+            _ => words::name(look, uid),
+        }));
+        let message = format!("{} {what} {commit}: {names}", words::clusters(clusters.len()));
+        let status = Status::because(reason, message);
+        blockers.push(Blocker { status, wave: None, clusters });
+    };
+    say(Reason::CatchUpFailed, uids(failed), "not well on");
+    say(Reason::CatchingUp, uids(flying), "on the way to");
+    say(Reason::BehindProven, waiting, "behind");
+    blockers
 }
 
 /// How a rollout ended.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use model::{ClusterUid, Next, Reason, Status};
 
-use super::{Blocker, words};
+use super::{Blocker, gate, words};
 use crate::{
-    decide::{all_settled, free_slots, has_evidence, is_probing, retries},
+    decide::{self, all_settled, free_slots, has_evidence, is_probing},
     evidence::Look,
     state::{
         Actor, Cause, FailureWhy, Member, MemberState, Outcome, Rollout, RolloutState, WaveState,
@@ -85,6 +85,22 @@ fn halted(look: Look<'_>, rollout: &Rollout, cause: &Cause, at: jiff::Timestamp)
             let message = "no older release is proven for the clusters it reached";
             (None, Status::because(Reason::NothingToRollBackTo, message))
         }
+        Cause::RollbackUnsafe { changes } => {
+            let changes = words::list(changes.iter().cloned());
+            let message = format!("not rolled back by itself, for it brought {changes}");
+            (None, Status::because(Reason::RollbackUnsafe, message).fix("roll back all the same", back))
+        }
+        Cause::AnalysisFailed { wave, message } => {
+            let message = format!("{wave} was measured and is bad: {message}");
+            let status = Status::because(Reason::AnalysisFailed, message);
+            (Some(wave), status.fix("roll back", back).fix("measure again", resume))
+        }
+        Cause::Rejected { wave, by } => {
+            let why = if by.reason.is_empty() { String::new() } else { format!(": {}", by.reason) };
+            let message = format!("{} rejected {wave}{why}", by.name);
+            let status = Status::because(Reason::WaveRejected, message);
+            (Some(wave), status.fix("roll back", back).fix("go on", resume))
+        }
     };
     let index = wave.and_then(|name| rollout.waves.iter().position(|w| w.spec.name == *name));
     let clusters = index.map(|i| failures(look, rollout, i).0).unwrap_or_default();
@@ -138,7 +154,11 @@ fn in_wave(look: Look<'_>, rollout: &Rollout, index: usize) -> Vec<Blocker> {
     match rollout.waves[index].state {
         WaveState::Open => open(look, rollout, index),
         WaveState::Proving => proving(look, rollout, index),
-        WaveState::Locked | WaveState::Passed { .. } | WaveState::Skipped => Vec::new(),
+        WaveState::Locked | WaveState::Gated => {
+            let shut = decide::before(look, rollout, index);
+            shut.iter().map(|closed| gate::closed(look, rollout, index, closed)).collect()
+        }
+        WaveState::Passed { .. } | WaveState::Skipped => Vec::new(),
     }
 }
 
@@ -153,6 +173,19 @@ fn open(look: Look<'_>, rollout: &Rollout, index: usize) -> Vec<Blocker> {
     let mut blockers = Vec::new();
     let flight = of(MemberState::takes_slot);
     let mut queued = of(|s| *s == MemberState::Queued);
+    let shut = decide::continuous(look, rollout, index);
+    if !queued.is_empty() && !shut.is_empty() {
+        let waiting = || queued.iter().map(|(uid, _)| (*uid).clone()).collect();
+        blockers.extend(shut.iter().map(|closed| {
+            Blocker { clusters: waiting(), ..gate::closed(look, rollout, index, closed) }
+        }));
+        queued.clear();
+    }
+    if !queued.is_empty() && decide::pace_left(look, rollout) == 0 {
+        let message = format!("{} of {name} wait for the pace", words::clusters(queued.len()));
+        blockers.push(blocker(rollout, Reason::WaitingForPace, message, &queued));
+        queued.clear();
+    }
     if !queued.is_empty() && free_slots(look, rollout, index) == 0 {
         let (reason, message) = if is_probing(rollout) {
             let probe = rollout.strategy.probe;
@@ -207,8 +240,18 @@ fn open(look: Look<'_>, rollout: &Rollout, index: usize) -> Vec<Blocker> {
 fn unready(look: Look<'_>, rollout: &Rollout, held: (&ClusterUid, &Member)) -> Blocker {
     let (uid, _) = held;
     let name = words::name(look, uid);
+    let member = held.1;
+    if let Some(closed) = decide::for_member(look, rollout, uid, member) {
+        let gate = gate::closed(look, rollout, member.wave, &closed);
+        return Blocker { clusters: vec![uid.clone()], ..gate };
+    }
     let (reason, message) = if look.is_ahead(uid) {
         (Reason::HubBehindAgents, format!("{name} holds a newer grant than this hub ever gave"))
+    } else if decide::busy(look, uid) {
+        let n = look.cluster(uid).map_or(0, |c| c.busy);
+        (Reason::ClusterBusy, format!("{name} waits: {n} other Apps are in flight on it"))
+    } else if let Some(apart) = decide::kept_apart(look, rollout, member) {
+        gate::apart(&name, &apart)
     } else if look.app.holding(uid).is_some_and(|h| !h.is_settled()) {
         let message = format!("{name} has not acknowledged the grant before this one");
         (Reason::ClusterApplying, message)
@@ -222,7 +265,8 @@ fn unready(look: Look<'_>, rollout: &Rollout, held: (&ClusterUid, &Member)) -> B
 fn attempts(look: Look<'_>, rollout: &Rollout, index: usize) -> Vec<Blocker> {
     let backoff = rollout.waves[index].spec.settings.retry.backoff;
     let pending = rollout.members_of(index).filter_map(|(uid, m)| {
-        let why = m.state.failure().filter(|why| retries(rollout, m, *why))?;
+        let limit = rollout.waves[index].spec.settings.retry.limit;
+        let why = m.state.failure().filter(|_| m.retries(limit))?;
         Some((uid, m, why))
     });
     let say = |(uid, m, why): (&ClusterUid, &Member, crate::state::FailureWhy)| {
@@ -257,7 +301,7 @@ fn insufficient(look: Look<'_>, rollout: &Rollout, index: usize) -> Blocker {
 
 fn proving(look: Look<'_>, rollout: &Rollout, index: usize) -> Vec<Blocker> {
     let wave = &rollout.waves[index];
-    let soak = wave.spec.settings.soak;
+    let soak = decide::soak(rollout, index);
     let mut stale: Held<'_> = Vec::new();
     let mut soaking: Vec<(Duration, &ClusterUid, &Member)> = Vec::new();
     for (uid, member) in rollout.members_of(index).filter(|(_, m)| m.state == MemberState::Updated)
@@ -292,8 +336,13 @@ fn proving(look: Look<'_>, rollout: &Rollout, index: usize) -> Vec<Blocker> {
             at: look.now.wall.checked_add(soak.saturating_sub(least)).ok(),
             provided: Some("all stay healthy".to_owned()),
         });
+        let (app, name) = (&look.app.name, &wave.spec.name);
+        let promote = format!("tidegate rollout promote {app} --wave {name} --reason TEXT");
+        blocker.status = blocker.status.fix("skip the rest of the soak (admin)", promote);
         blockers.push(blocker);
     }
+    let shut = decide::after(look, rollout, index);
+    blockers.extend(shut.iter().map(|closed| gate::closed(look, rollout, index, closed)));
     blockers
 }
 
@@ -335,9 +384,16 @@ pub(crate) fn wave_status(look: Look<'_>, rollout: &Rollout, index: usize) -> St
         Status::because(reason, format!("{name} did not pass: the rollout was {how}"))
     };
     match (wave.state, rollout.outcome()) {
-        (WaveState::Locked | WaveState::Open | WaveState::Proving, Some(outcome)) => over(outcome),
-        (WaveState::Locked, None) => {
-            Status::because(Reason::WaitingForEarlierWave, format!("{name} has not opened"))
+        (
+            WaveState::Locked | WaveState::Gated | WaveState::Open | WaveState::Proving,
+            Some(outcome),
+        ) => over(outcome),
+        (WaveState::Locked | WaveState::Gated, None) => {
+            let turn = rollout.current_wave() == Some(index);
+            let own = if turn { in_wave(look, rollout, index) } else { Vec::new() };
+            own.into_iter().next().map(|b| b.status).unwrap_or_else(|| {
+                Status::because(Reason::WaitingForEarlierWave, format!("{name} has not opened"))
+            })
         }
         (WaveState::Open | WaveState::Proving, None) => {
             let own = in_wave(look, rollout, index).into_iter().next().map(|b| b.status);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use model::ClusterUid;
 
 use crate::{
@@ -21,6 +22,11 @@ pub(crate) fn time(duration: Duration) -> String {
     let two = units.iter().enumerate().skip(first).take(2);
     let shown = two.filter(|(i, (_, n))| *i == first || *n > 0);
     shown.map(|(_, (unit, n))| format!("{n}{unit}")).collect::<Vec<_>>().concat()
+}
+
+/// A moment as people read it: `2026-11-23 15:04 UTC`.
+pub(crate) fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// `one cluster`, `3 clusters`.

@@ -6,6 +6,8 @@
 mod rollout;
 mod wave;
 
+mod person;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -13,14 +15,18 @@ use std::{
 
 use jiff::Timestamp;
 use model::{
-    AppName, ClusterName, ClusterUid, Digest, Epoch, Grant, LeaseEpoch, Reason, Revision, RolloutId,
+    AppName, ClusterName, ClusterUid, Commit, Digest, Epoch, Grant, LeaseEpoch, Reason, Revision,
+    RolloutId,
 };
 use serde::{Deserialize, Serialize};
 
-pub use rollout::{Actor, Cause, Held, Kind, Outcome, Rollout, RolloutState};
-pub use wave::{Counts, DeferredWhy, FailureWhy, Limits, Member, MemberState, Wave, WaveState};
+pub use person::{Actor, Approval, Override, Role, Stage};
+pub use rollout::{Cause, Held, Kind, Outcome, Rollout, RolloutState};
+pub use wave::{
+    Counts, DeferredWhy, FailureWhy, Limits, Measured, Member, MemberState, Tally, Wave, WaveState,
+};
 
-use crate::{bug::Bug, release::Release};
+use crate::{bug::Bug, release::Release, spec::WaveSettings};
 
 /// Finished rollouts that are kept for people; the log keeps them all.
 pub(crate) const PAST_MAX: usize = 20;
@@ -45,6 +51,18 @@ pub struct App {
     pub skipped: BTreeMap<ClusterUid, Digest>,
     /// Target set of the last forward rollout that was planned.
     pub targets: BTreeSet<ClusterUid>,
+    /// Clusters that ran the App and are no longer targets: they keep what they run.
+    #[serde(default)]
+    pub untargeted: BTreeMap<ClusterUid, Untargeted>,
+    /// Clusters that are being brought to the proven release, outside any rollout.
+    #[serde(default)]
+    pub lane: BTreeMap<ClusterUid, InLane>,
+    /// Rules of the lane: those of the rollout that made the release proven.
+    #[serde(default)]
+    pub lane_rules: Option<LaneRules>,
+    /// What the first of two people wants to absolve.
+    #[serde(default)]
+    pub absolving: Option<(Vec<Digest>, String)>,
     /// Number of the newest rollout; 0 before the first.
     pub last_id: u64,
     /// The one that is not finished.
@@ -93,6 +111,39 @@ pub struct Given {
     pub grant: Grant,
     /// By which rollout.
     pub rollout: RolloutId,
+}
+
+/// Why the App no longer manages a cluster. Connectivity is never a reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Untargeted {
+    /// The commit whose selector left it out.
+    pub commit: Commit,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// A cluster in the catch-up lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InLane {
+    /// The grant of the proven release.
+    pub grant: Grant,
+    /// Why it failed there; it takes no slot then. `None` while it is on its way.
+    #[serde(default)]
+    pub failed: Option<(FailureWhy, String)>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Limits and times of the catch-up lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LaneRules {
+    /// Clusters in it at once.
+    pub max_in_flight: u32,
+    /// What healthy, late and dark mean.
+    pub settings: WaveSettings,
 }
 
 /// Dark time of a cluster since its newest grant, summed over silences and hub processes.
@@ -162,6 +213,10 @@ impl App {
             condemned: BTreeMap::new(),
             skipped: BTreeMap::new(),
             targets: BTreeSet::new(),
+            untargeted: BTreeMap::new(),
+            lane: BTreeMap::new(),
+            lane_rules: None,
+            absolving: None,
             last_id: 0,
             active: None,
             past: Vec::new(),

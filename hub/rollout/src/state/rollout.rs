@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use model::{ClusterUid, RolloutId, WaveName};
+use model::{ClusterUid, Commit, Digest, RolloutId, WaveName};
 use serde::{Deserialize, Serialize};
 
-use super::wave::{Member, MemberState, Wave, WaveState};
+use super::{
+    person::Actor,
+    wave::{Member, MemberState, Wave, WaveState},
+};
 use crate::{release::Release, spec::Strategy};
 
 /// An immutable intent (release, strategy, plan) and how far it got.
@@ -32,6 +35,12 @@ pub struct Rollout {
     /// A person accepted that a rollback failed on some clusters.
     #[serde(default)]
     pub failures_accepted: bool,
+    /// Soaks are divided by this and windows are ignored: a person is in a hurry.
+    #[serde(default)]
+    pub expedited: Option<u32>,
+    /// Grants of the last minute, when the pace is limited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paced: Vec<Timestamp>,
     /// When it was planned.
     pub started: Timestamp,
     /// When it ended.
@@ -40,16 +49,6 @@ pub struct Rollout {
     /// Trace of the commit.
     #[serde(default)]
     pub trace: Option<String>,
-}
-
-/// The person or program behind a verb.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Actor {
-    /// Who.
-    pub name: String,
-    /// Why, in their words; may be empty for a brake.
-    #[serde(default)]
-    pub reason: String,
 }
 
 /// Whether a rollout may begin by itself.
@@ -66,7 +65,7 @@ pub enum Held {
 }
 
 /// Direction of a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
     /// A new release goes out.
@@ -75,6 +74,11 @@ pub enum Kind {
     Rollback {
         /// The rollout that is undone.
         of: RolloutId,
+    },
+    /// Clusters that are no longer targets give the App up.
+    Removal {
+        /// The commit whose selector left them out.
+        commit: Commit,
     },
 }
 
@@ -134,6 +138,25 @@ pub enum Cause {
     },
     /// `onFailure: rollback`, and nothing older is proven.
     NothingToRollBackTo,
+    /// `onFailure: rollback`, and the release brought something that cannot simply be undone.
+    RollbackUnsafe {
+        /// What.
+        changes: Vec<String>,
+    },
+    /// The measurement of a wave was bad too often in a row.
+    AnalysisFailed {
+        /// Which wave.
+        wave: WaveName,
+        /// What the last answer said.
+        message: String,
+    },
+    /// A person rejected a wave.
+    Rejected {
+        /// Which wave.
+        wave: WaveName,
+        /// Who and why.
+        by: Actor,
+    },
 }
 
 /// How a rollout ended.
@@ -163,6 +186,41 @@ impl Rollout {
     /// Whether it is a rollback.
     pub fn is_rollback(&self) -> bool {
         matches!(self.kind, Kind::Rollback { .. })
+    }
+
+    /// Whether a new release goes out.
+    pub fn is_forward(&self) -> bool {
+        self.kind == Kind::Forward
+    }
+
+    /// Digest of the strategy, as approvals are bound to it.
+    pub fn strategy_digest(&self) -> Digest {
+        let text = serde_json::to_string(&self.strategy).unwrap_or_default();
+        Digest::of(text.as_bytes())
+    }
+
+    /// Digest of a wave's members, as approvals are bound to them.
+    pub fn members_digest(&self, wave: usize) -> Digest {
+        let order = self.waves.get(wave).map_or(&[][..], |w| &w.order);
+        let text: String = order.iter().map(|uid| format!("{uid}\n")).collect();
+        Digest::of(text.as_bytes())
+    }
+
+    /// Changes one member and keeps the wave's tally true. The only way to change a member.
+    pub(crate) fn change(&mut self, uid: &ClusterUid, how: impl FnOnce(&mut Member)) {
+        let Some(member) = self.members.get_mut(uid) else { return };
+        let Some(wave) = self.waves.get_mut(member.wave) else { return how(member) };
+        wave.tally.remove(member, &wave.spec);
+        how(member);
+        wave.tally.add(member, &wave.spec);
+    }
+
+    /// Adds a member at the end of a wave's line.
+    pub(crate) fn admit(&mut self, uid: ClusterUid, member: Member) {
+        let Some(wave) = self.waves.get_mut(member.wave) else { return };
+        wave.tally.add(&member, &wave.spec);
+        wave.order.push(uid.clone());
+        self.members.insert(uid, member);
     }
 
     /// Whether grants may leave.
@@ -217,12 +275,12 @@ impl Rollout {
 
     /// Members of all waves that take a slot.
     pub fn in_flight(&self) -> u32 {
-        count(self.members.values().filter(|m| m.state.takes_slot()))
+        self.waves.iter().map(|w| w.tally.in_flight()).sum()
     }
 
     /// Failures of a wave that count against its budget.
     pub fn failed(&self, wave: usize) -> u32 {
-        count(self.members_of(wave).filter(|(_, m)| m.state.is_failed() && !m.broken_before))
+        self.waves.get(wave).map_or(0, |w| w.tally.spent)
     }
 
     /// Whether more members of a wave failed than a person or the wave allows.

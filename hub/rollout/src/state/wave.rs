@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use model::{ClusterUid, Digest, Epoch, Reason};
 use serde::{Deserialize, Serialize};
 
-use crate::spec::WaveSpec;
+use super::person::{Approval, Override};
+use crate::{gate::Gate, release::Place, spec::WaveSpec};
 
 /// One wave of a rollout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,17 +26,65 @@ pub struct Wave {
     /// Failures that a person accepted.
     #[serde(default)]
     pub accepted: u32,
-    /// Final counts of a finished rollout whose members are no longer kept.
+    /// Who agreed to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Approval>,
+    /// Gates that a person opened by force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
+    /// What the measurement said so far.
     #[serde(default)]
-    pub final_counts: Option<Counts>,
+    pub measured: Measured,
+    /// Members by state; kept, so that nobody has to count ten thousand.
+    pub tally: Tally,
+}
+
+/// What the measurement of a wave said so far.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Measured {
+    /// Answers with data.
+    #[serde(default)]
+    pub samples: u32,
+    /// Bad ones in a row.
+    #[serde(default)]
+    pub failing: u32,
+    /// The last answer was good.
+    #[serde(default)]
+    pub good: bool,
+    /// What the last answer said.
+    #[serde(default)]
+    pub message: String,
+    /// When it came.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
+    /// Since when it is asked.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+}
+
+/// Members of a wave by state, and the sums that decisions rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tally {
+    /// By state.
+    pub counts: Counts,
+    /// Failures that count against the budget.
+    pub spent: u32,
+    /// Failed ones that try again by themselves.
+    pub retrying: u32,
+    /// Failed for their silence: they may come back still working on the release.
+    pub silent: u32,
 }
 
 /// Where a wave is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WaveState {
-    /// Has not opened: earlier waves, or a gate.
+    /// Has not opened: earlier waves.
     Locked,
+    /// Its turn, and a gate is closed.
+    Gated,
     /// Members are granted.
     Open,
     /// Every member is settled; evidence must last.
@@ -82,6 +131,9 @@ pub struct Member {
     /// It was unhealthy before this rollout reached it: its failure spends no budget.
     #[serde(default)]
     pub broken_before: bool,
+    /// Where it stood when it became a member, if its wave asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Box<Place>>,
     /// Since when it is in this state.
     pub since: Timestamp,
 }
@@ -151,6 +203,10 @@ pub enum FailureWhy {
 pub enum DeferredWhy {
     /// Silent before it was exposed.
     DarkBefore,
+    /// A person keeps new releases away from it.
+    Cordoned,
+    /// A person keeps it on what it runs.
+    Pinned,
 }
 
 /// Members of a wave by state; they sum to `total`.
@@ -221,16 +277,78 @@ impl FailureWhy {
 }
 
 impl Wave {
+    /// Whether members can no longer join: it was approved, or it opened.
+    pub fn is_frozen(&self) -> bool {
+        !matches!(self.state, WaveState::Locked | WaveState::Gated) || !self.approvals.is_empty()
+    }
+
+    /// Whether a person opened a gate by force.
+    pub fn overrides(&self, gate: &Gate) -> bool {
+        self.overrides.iter().any(|o| o.gate == *gate && o.holds())
+    }
+
     /// Failures that do not halt, once open.
     pub fn failures_allowed(&self) -> Option<u32> {
         self.limits.map(|l| l.max_failures.max(self.accepted))
     }
 }
 
+impl Member {
+    /// Whether it gets another attempt by itself. Silence and regression are not tried again: the one
+    /// cannot be reached, the other proved that the release can run there.
+    pub(crate) fn retries(&self, limit: u32) -> bool {
+        let worth = match self.state.failure() {
+            Some(
+                FailureWhy::AgentFailed(_) | FailureWhy::ProgressDeadline | FailureWhy::Degraded,
+            ) => true,
+            Some(
+                FailureWhy::DarkAfterGrant | FailureWhy::Regressed | FailureWhy::NothingToReturnTo,
+            )
+            | None => false,
+        };
+        worth && self.attempts <= limit
+    }
+
+    fn sums(&self, spec: &WaveSpec) -> [bool; 3] {
+        let failed = self.state.is_failed();
+        let silent = self.state.failure() == Some(FailureWhy::DarkAfterGrant);
+        [failed && !self.broken_before, self.retries(spec.settings.retry.limit), silent]
+    }
+}
+
+impl Tally {
+    /// Counts a member in.
+    pub(crate) fn add(&mut self, member: &Member, spec: &WaveSpec) {
+        self.counts.change(&member.state, |n| n + 1);
+        let [spent, retrying, silent] = member.sums(spec).map(u32::from);
+        self.spent += spent;
+        self.retrying += retrying;
+        self.silent += silent;
+    }
+
+    /// Counts a member out.
+    pub(crate) fn remove(&mut self, member: &Member, spec: &WaveSpec) {
+        self.counts.change(&member.state, |n| n.saturating_sub(1));
+        let [spent, retrying, silent] = member.sums(spec).map(u32::from);
+        self.spent = self.spent.saturating_sub(spent);
+        self.retrying = self.retrying.saturating_sub(retrying);
+        self.silent = self.silent.saturating_sub(silent);
+    }
+
+    /// Members that take a slot.
+    pub fn in_flight(&self) -> u32 {
+        self.counts.updating + self.counts.verifying + self.counts.recalling
+    }
+
+    /// Whether the wave waits for nothing more of any member.
+    pub fn is_settled(&self) -> bool {
+        self.counts.queued == 0 && self.in_flight() == 0 && self.retrying == 0
+    }
+}
+
 impl Counts {
-    /// Counts one member.
-    pub fn add(&mut self, state: &MemberState) {
-        self.total += 1;
+    fn change(&mut self, state: &MemberState, how: fn(u32) -> u32) {
+        self.total = how(self.total);
         let field = match state {
             MemberState::Queued => &mut self.queued,
             MemberState::Updating { .. } => &mut self.updating,
@@ -243,7 +361,14 @@ impl Counts {
             MemberState::Skipped => &mut self.skipped,
             MemberState::Departed => &mut self.departed,
         };
-        *field += 1;
-        self.ready += u32::from(matches!(state, MemberState::Updated | MemberState::Unchanged));
+        *field = how(*field);
+        if matches!(state, MemberState::Updated | MemberState::Unchanged) {
+            self.ready = how(self.ready);
+        }
+    }
+
+    /// Counts one member.
+    pub fn add(&mut self, state: &MemberState) {
+        self.change(state, |n| n + 1);
     }
 }

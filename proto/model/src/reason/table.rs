@@ -186,6 +186,9 @@ reasons! {
     RollbackFailed = "ROL-617", Failed, Platform, "Rollback failed on some clusters",
         "Look at the clusters that are named, then retry or push a fix.",
         "At least one cluster did not become healthy on the release it was returned to.";
+    RollbackUnsafe = "ROL-618", Failed, User, "Cannot simply be undone",
+        "Read what is named; then roll back by hand, or push a fix.",
+        "The release failed, and the automatic rollback was not started because the release brought something that cannot simply be undone, such as a new stored version of a kind.";
     ReleaseQueued = "ROL-620", Waiting, Us, "Release waits for the active rollout",
         "Wait, or supersede with `tidegate rollout start --now`.",
         "A newer release arrived while the active rollout gets to finish.";
@@ -201,6 +204,24 @@ reasons! {
     NotRolledOut = "ROL-642", Waiting, Us, "Not rolled out here yet",
         "Wait for the rollout to reach it.",
         "The App targets the cluster and no release has been granted to it yet.";
+    CatchingUp = "ROL-650", Progressing, Us, "Catching up",
+        "Wait.",
+        "The cluster joined, came back or was left out, and is being brought to the proven release.";
+    CatchUpFailed = "ROL-651", Failed, Platform, "Catching up failed",
+        "Look at the cluster; no rollout is concerned.",
+        "The cluster did not become healthy on the proven release. It has it, and its agent goes on trying.";
+    BehindProven = "ROL-652", Waiting, Us, "Behind the proven release",
+        "Look at what keeps it.",
+        "The cluster is to get the proven release, and something keeps it from that.";
+    Untargeted = "ROL-653", Waiting, User, "No longer a target",
+        "Nothing to do; select it again to manage it again.",
+        "A commit no longer selects the cluster. It keeps what it runs, unless the App says `onUntarget: prune`.";
+    RemovalRunning = "ROL-654", Progressing, Us, "Being removed",
+        "Wait, or `abort` it.",
+        "Clusters that are no longer targets give the App up, because it says `onUntarget: prune`.";
+    AbsolutionPending = "ROL-631", Waiting, User, "Waits for a second person",
+        "A second admin absolves it, too.",
+        "Condemned content may be rolled out again only when two people say so.";
     WaitingForSoak = "WAV-501", Waiting, Us, "Wave is soaking",
         "Wait for the soak to end.",
         "Every member is updated; each must stay healthy for the soak time, by its own agent's clock.";
@@ -231,6 +252,18 @@ reasons! {
     InsufficientEvidence = "WAV-510", Waiting, Platform, "Too few proofs",
         "Bring clusters back online, or roll back.",
         "The wave has no further cluster to try and fewer are updated than `evidence.min` asks for.";
+    WaitingForPace = "WAV-512", Waiting, Us, "Waits for the pace",
+        "Wait a minute; `pace.grantsPerMinute` is the limit.",
+        "As many grants left in this minute as the App or the hub allows, so that registries are not stormed.";
+    WaitingForDomain = "WAV-513", Waiting, Us, "Waits for another failure domain",
+        "Wait until the domains that are in flight are done.",
+        "As many failure domains are in flight as `spread` allows.";
+    WaitingForPair = "WAV-514", Waiting, Us, "Waits for its partner",
+        "Wait for the other cluster of the pair, or mend it.",
+        "The other cluster with the same value of the `separate` label is in flight or unhealthy.";
+    ClusterBusy = "WAV-515", Waiting, Us, "Other Apps are in flight here",
+        "Wait for them.",
+        "As many Apps are in flight on the cluster as may be at once, so that a failure can be told apart.";
     EvidenceStale = "WAV-511", Waiting, Platform, "Waits for a fresh report",
         "Wait for the agent, or look why it is silent.",
         "A cluster was updated, but its last report is older than `staleAfter`; silence is never success.";
@@ -255,6 +288,12 @@ reasons! {
     ClusterSkipped = "WAV-526", Waiting, User, "Skipped by a person",
         "Nothing to do.",
         "A person took the cluster out of this rollout.";
+    Cordoned = "WAV-527", Waiting, User, "Cordoned by a person",
+        "Lift it with `tidegate cluster uncordon`.",
+        "A person keeps new releases away from the cluster. It spends no budget; a rollback still reaches it.";
+    Pinned = "WAV-528", Waiting, User, "Pinned by a person",
+        "Lift it with `tidegate cluster unpin`.",
+        "A person keeps the cluster on what it runs. Nothing moves it, not even a rollback.";
     WaveProgressing = "WAV-530", Progressing, Us, "Wave is open",
         "Wait.",
         "Clusters of the wave are being updated.";
@@ -267,6 +306,33 @@ reasons! {
     WindowClosed = "GAT-611", Waiting, User, "Window is closed",
         "Wait for the window.",
         "Grants leave only inside the App's windows.";
+    Frozen = "GAT-612", Waiting, User, "Frozen by a person",
+        "Lift it with `tidegate unfreeze`; a rollback goes on all the same.",
+        "Somebody froze the fleet or the App. No new grant leaves; what is in flight finishes, drift is still repaired, and a rollback is not held up unless the App says `rollback.windows: strict`.";
+    ClockUnsteady = "GAT-613", Waiting, Platform, "The hub's clock jumped",
+        "Wait five minutes; look after the time service of the hub.",
+        "The wall clock of the hub moved against its monotonic clock. Windows and approvals, which go by the wall clock, are not trusted until it has stood still for five minutes.";
+    BlockerSet = "GAT-614", Waiting, User, "A blocker is set",
+        "Lift the blocker, or override the gate with a reason.",
+        "The wave names a blocker, and it is set.";
+    BlockerUnknown = "GAT-615", Waiting, Platform, "Nobody has said anything about a blocker",
+        "Set or clear it once with `tidegate blocker`, or give it an endpoint to watch.",
+        "The wave names a blocker of which the hub never heard. Silence is not consent: it blocks until its producer says that it is clear.";
+    DependencyNotReady = "GAT-616", Waiting, Us, "Waits for another App",
+        "Look at the App that is named.",
+        "The wave waits until another App is proven and healthy, on the same cluster or everywhere.";
+    TooManyUnhealthy = "GAT-617", Waiting, Platform, "Too many clusters are unhealthy already",
+        "Mend the clusters that are named, or override the gate with a reason.",
+        "More members are unhealthy on what they run than `before.maxUnhealthy` allows, so a failure of the release could not be told from theirs.";
+    AnalysisPending = "GAT-618", Waiting, Us, "Measurement is not good yet",
+        "Wait for enough good answers; `why` shows the last one.",
+        "The wave passes only when its measurement has enough answers and the last one is good. No answer, or too little data, is neither good nor bad: it waits.";
+    AnalysisFailed = "GAT-619", Failed, User, "Measurement was bad",
+        "Roll back, or resume with `--accept` when the measurement was wrong.",
+        "The measurement of a wave was bad as many times in a row as `analysis.failures` says. The rollout is halted.";
+    WaveRejected = "GAT-620", Failed, User, "Rejected by a person",
+        "Push a fix, or resume when the doubt is settled.",
+        "A person who was asked to approve said no. The rollout is halted.";
     Applying = "APL-301", Progressing, Us, "Applying",
         "Wait.",
         "The agent is applying objects.";
@@ -513,6 +579,12 @@ reasons! {
     StateChanged = "API-006", Failed, User, "State changed meanwhile",
         "Look again, then repeat the command.",
         "The request was made for a state that has changed since.";
+    NotAllowed = "API-009", Failed, User, "Not allowed",
+        "Ask somebody who may.",
+        "The role or the groups of the person are not enough for this.";
+    SecondPersonNeeded = "API-010", Waiting, User, "A second person is needed",
+        "Ask somebody else to say the same.",
+        "This hub wants two people for it, and so far one has spoken.";
     Internal = "API-007", Failed, Us, "Internal error",
         "Report it with the trace id.",
         "The hub met an error of its own.";

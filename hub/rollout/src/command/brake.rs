@@ -1,124 +1,18 @@
-//! What a person may ask for, and when it is refused. A refusal changes nothing and says the way out.
+//! Verbs that start, stop and steer a rollout.
 
 use std::collections::BTreeSet;
 
 use model::{ClusterUid, Reason};
 
+use super::{Answer, Desk, Refusal};
 use crate::{
     event::Event,
-    evidence::Look,
-    head,
-    obs::{Now, Obs},
-    retreat,
-    state::{Actor, App, FailureWhy, Kind, MemberState, Outcome, Rollout, RolloutState, Verdict},
+    head, retreat,
+    state::{FailureWhy, MemberState, Outcome, Rollout, RolloutState, Verdict},
 };
 
-/// What a person asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verb {
-    /// Start what waits: a planned rollout, a queued release (superseding the active rollout), or the
-    /// newest commit again after an abort.
-    Start,
-    /// Let no further grant leave, and call back those not started.
-    Pause,
-    /// Go on after a pause or a halt. Needs a reason.
-    Resume {
-        /// Accept the failures so far.
-        accept: bool,
-    },
-    /// End the rollout; clusters keep what they run.
-    Abort,
-    /// Return every exposed cluster to its last good release, and condemn this one.
-    Rollback,
-    /// Have failed clusters try again.
-    Retry {
-        /// Only this one; all failed ones when absent.
-        cluster: Option<ClusterUid>,
-    },
-    /// Take a cluster out of the rollout.
-    Skip {
-        /// Which.
-        cluster: ClusterUid,
-    },
-}
-
-/// Why a verb is refused: what, why and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: {why}")]
-pub struct Refusal {
-    /// Entry of the registry.
-    pub reason: Reason,
-    /// What was asked for.
-    pub what: String,
-    /// Why not.
-    pub why: String,
-    /// What to do instead.
-    pub fix: String,
-}
-
-/// The event that carries out a verb, or why it is refused. Nothing changes until it is appended.
-pub fn command(app: &App, verb: &Verb, by: &Actor, now: Now, obs: &Obs) -> Result<Event, Refusal> {
-    let desk = Desk { look: Look { app, now, obs }, by, what: verb.what(app) };
-    match verb {
-        Verb::Start => desk.start(),
-        Verb::Pause => desk.pause(),
-        Verb::Resume { accept } => desk.resume(*accept),
-        Verb::Abort => desk.abort(),
-        Verb::Rollback => desk.rollback(),
-        Verb::Retry { cluster } => desk.retry(cluster.as_ref()),
-        Verb::Skip { cluster } => desk.skip(cluster),
-    }
-}
-
-impl Verb {
-    fn what(&self, app: &App) -> String {
-        let verb = match self {
-            Verb::Start => "start",
-            Verb::Pause => "pause",
-            Verb::Resume { .. } => "resume",
-            Verb::Abort => "abort",
-            Verb::Rollback => "roll back",
-            Verb::Retry { .. } => "retry",
-            Verb::Skip { .. } => "skip a cluster of",
-        };
-        match &app.active {
-            Some(rollout) => format!("{verb} rollout `{}{}`", app.name, rollout.id),
-            None => format!("{verb} `{}`", app.name),
-        }
-    }
-}
-
-/// One request.
-struct Desk<'a> {
-    look: Look<'a>,
-    by: &'a Actor,
-    what: String,
-}
-
-type Answer = Result<Event, Refusal>;
-
-impl<'a> Desk<'a> {
-    fn no<T>(
-        &self,
-        reason: Reason,
-        why: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Result<T, Refusal> {
-        Err(Refusal { reason, what: self.what.clone(), why: why.into(), fix: fix.into() })
-    }
-
-    fn active(&self) -> Result<&'a Rollout, Refusal> {
-        match &self.look.app.active {
-            Some(rollout) => Ok(rollout),
-            None => self.no(
-                Reason::Refused,
-                "no rollout is active",
-                "look at `tidegate get rollouts`; a new commit starts the next one",
-            ),
-        }
-    }
-
-    fn start(&self) -> Answer {
+impl Desk<'_> {
+    pub(super) fn start(&self) -> Answer {
         let app = self.look.app;
         let queued = app.head.as_ref().is_some_and(|h| h.verdict == Verdict::Queued);
         match &app.active {
@@ -141,6 +35,18 @@ impl<'a> Desk<'a> {
         }
     }
 
+    pub(super) fn restart(&self) -> Answer {
+        let app = self.look.app;
+        if app.active.is_some() {
+            return self.no(
+                Reason::Refused,
+                "a rollout is active",
+                "let it end, or abort it first; `retry` has failed clusters try again",
+            );
+        }
+        self.start_newest()
+    }
+
     fn start_newest(&self) -> Answer {
         let Some(candidate) = &self.look.obs.candidate else {
             return self.no(
@@ -160,7 +66,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn pause(&self) -> Answer {
+    pub(super) fn pause(&self) -> Answer {
         let rollout = self.active()?;
         match &rollout.state {
             RolloutState::Progressing => Ok(Event::Paused {
@@ -184,7 +90,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn resume(&self, accept: bool) -> Answer {
+    pub(super) fn resume(&self, accept: bool) -> Answer {
         let rollout = self.active()?;
         match &rollout.state {
             RolloutState::Paused { .. } => {}
@@ -197,13 +103,7 @@ impl<'a> Desk<'a> {
                 );
             }
         }
-        if self.by.reason.trim().is_empty() {
-            return self.no(
-                Reason::Refused,
-                "releasing a brake needs a reason",
-                "say it with `--reason TEXT`; it stands in the log",
-            );
-        }
+        self.reason()?;
         let by = self.by.clone();
         Ok(Event::Resumed { rollout: rollout.id, by, accept, at: self.look.now.wall })
     }
@@ -237,10 +137,10 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    fn not_condemned(&self, rollout: &Rollout) -> Result<(), Refusal> {
+    pub(super) fn not_condemned(&self, rollout: &Rollout) -> Result<(), Refusal> {
         let condemned = &self.look.app.condemned;
         let bad = |r: &Rollout| r.members.values().any(|m| condemned.contains_key(&m.target));
-        if rollout.kind == Kind::Forward && bad(rollout) {
+        if rollout.is_forward() && bad(rollout) {
             return self.no(
                 Reason::HeadCondemned,
                 "its content was condemned",
@@ -250,14 +150,14 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    fn abort(&self) -> Answer {
+    pub(super) fn abort(&self) -> Answer {
         let rollout = self.active()?;
         let by = Some(self.by.clone());
         let outcome = Outcome::Aborted;
         Ok(Event::Ended { rollout: rollout.id, outcome, by, at: self.look.now.wall })
     }
 
-    fn rollback(&self) -> Answer {
+    pub(super) fn rollback(&self) -> Answer {
         let app = self.look.app;
         let aborted = |r: &&Rollout| r.outcome() == Some(Outcome::Aborted) && !r.members.is_empty();
         let Some(bad) = app.active.as_ref().or(app.past.first().filter(aborted)) else {
@@ -287,7 +187,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn retry(&self, cluster: Option<&ClusterUid>) -> Answer {
+    pub(super) fn retry(&self, cluster: Option<&ClusterUid>) -> Answer {
         let rollout = self.active()?;
         self.not_condemned(rollout)?;
         let failed = rollout.members.iter().filter(|(uid, m)| {
@@ -311,7 +211,7 @@ impl<'a> Desk<'a> {
         })
     }
 
-    fn skip(&self, cluster: &ClusterUid) -> Answer {
+    pub(super) fn skip(&self, cluster: &ClusterUid) -> Answer {
         let rollout = self.active()?;
         let Some(member) = rollout.members.get(cluster) else {
             return self.no(
@@ -321,7 +221,11 @@ impl<'a> Desk<'a> {
             );
         };
         match member.state {
-            MemberState::Queued | MemberState::Failed { .. } | MemberState::Deferred { .. } => {
+            MemberState::Queued
+            | MemberState::Failed { .. }
+            | MemberState::Deferred { .. }
+            | MemberState::Updating { acked: true }
+            | MemberState::Verifying => {
                 Ok(Event::Skipped {
                     rollout: rollout.id,
                     cluster: cluster.clone(),
@@ -329,12 +233,11 @@ impl<'a> Desk<'a> {
                     at: self.look.now.wall,
                 })
             }
-            MemberState::Updating { .. }
-            | MemberState::Verifying
-            | MemberState::Recalling { .. } => self.no(
-                Reason::Refused,
-                "the cluster is in flight",
-                "pause the rollout first, or wait until it is settled",
+            // Its slot is free only when it is known whether it started.
+            MemberState::Updating { acked: false } | MemberState::Recalling { .. } => self.no(
+                Reason::RecallUnconfirmed,
+                "the agent has not said whether it has started",
+                "wait for it: silent for longer than the grace, it counts as failed and can be skipped",
             ),
             MemberState::Updated
             | MemberState::Unchanged
