@@ -201,6 +201,13 @@ pub fn event(before: &App, event: &Event) {
         | Event::Fenced { .. }
         | Event::Recalled { .. }
         | Event::Restored { .. }
+        | Event::Untargeted { .. }
+        | Event::CaughtUp { .. }
+        | Event::Lane { .. }
+        | Event::Judged { .. }
+        | Event::Joined { .. }
+        | Event::Acted { .. }
+        | Event::Answered { .. }
         | Event::Dark { .. }
         | Event::Departed { .. }
         | Event::Member { .. }

@@ -128,7 +128,8 @@ impl Analysis {
                     faults.push("`analysis.prometheus` is empty".into());
                 }
                 if self.expect.is_none() {
-                    faults.push("`analysis.expect` is missing; such as `expect: \"< 0.01\"`".into());
+                    faults
+                        .push("`analysis.expect` is missing; such as `expect: \"< 0.01\"`".into());
                 }
                 if self.compare && !query.contains("${clusters}") {
                     faults.push(

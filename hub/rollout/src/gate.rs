@@ -332,7 +332,9 @@ mod tests {
 
     #[test]
     fn gates_read_back_by_their_names() {
-        for text in ["approval", "after-approval", "window", "soak", "blocker/sev1", "depends-on/db"] {
+        for text in
+            ["approval", "after-approval", "window", "soak", "blocker/sev1", "depends-on/db"]
+        {
             assert_eq!(Gate::parse(text).unwrap().to_string(), text);
         }
         assert!(Gate::parse("blocker/").is_err() && Gate::parse("probe").is_err());

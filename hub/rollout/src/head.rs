@@ -13,7 +13,7 @@ use crate::{
     release::{Plan, Release},
     retreat::single_wave,
     spec::{OnNewRelease, StartMode},
-    state::{Actor, Head, Held, Kind, Outcome, Rollout, RolloutState, Verdict, WaveState},
+    state::{Actor, Head, Held, Kind, Rollout, RolloutState, Verdict, WaveState},
 };
 
 /// What becomes of a candidate.
@@ -81,10 +81,9 @@ fn judgement(look: Look<'_>, candidate: &Candidate) -> Judgement {
     }
     let head = look.app.head.as_ref();
     let same_commit = head.filter(|h| h.revision.commit == candidate.commit);
-    // A release that a person ended, or that was undone, does not start again by itself.
+    // A release that a person ended, that was undone, or that nobody proved, does not start again by itself.
     if let Some(Verdict::Rollout(id)) = same_commit.map(|h| &h.verdict) {
-        let outcome = look.app.rollout(*id).and_then(Rollout::outcome);
-        if !matches!(outcome, Some(Outcome::Completed { .. })) {
+        if look.app.stable_rollout != Some(*id) {
             return Judgement::Keep;
         }
     }
@@ -105,8 +104,7 @@ fn judgement(look: Look<'_>, candidate: &Candidate) -> Judgement {
         if same_commit.is_none() && !ahead.is_empty() {
             return revert_to_proven(look, candidate, &ahead);
         }
-        let stands =
-            matches!(same_commit.map(|h| &h.verdict), Some(Verdict::Rollout(_)));
+        let stands = matches!(same_commit.map(|h| &h.verdict), Some(Verdict::Rollout(_)));
         return if stands { Judgement::Keep } else { Judgement::Say(Verdict::Unchanged) };
     }
     if lagging.is_empty() {
@@ -274,10 +272,7 @@ fn event(look: Look<'_>, candidate: &Candidate, judgement: Judgement) -> Option<
         verdict,
         at: look.now.wall,
     };
-    let known = look
-        .app
-        .head
-        .as_ref()
-        .is_some_and(|known| Head { at: known.at, ..head.clone() } == *known);
+    let known =
+        look.app.head.as_ref().is_some_and(|known| Head { at: known.at, ..head.clone() } == *known);
     (!known).then(|| Event::HeadMoved { head, skipped: skipped(look, candidate) })
 }

@@ -56,11 +56,9 @@ pub use bug::Bug;
 pub use command::{Refusal, Verb, command, stamp};
 pub use decide::{Scan, decide};
 pub use event::{Act, Answer, Event, Judgement, LaneChange, MemberChange, Start, WaveChange};
-pub use faults::circle;
 pub use explain::{Blocker, Step, explain, explain_cluster, path};
-pub use gate::{
-    After, Analysis, ApprovalRule, Ask, Before, DependsOn, Expectation, Gate, Scope,
-};
+pub use faults::circle;
+pub use gate::{After, Analysis, ApprovalRule, Ask, Before, DependsOn, Expectation, Gate, Scope};
 pub use obs::{
     BlockerObs, Candidate, ClusterObs, DependencyObs, Mark, Now, Obs, Proven, UPDATES_PER_CLUSTER,
 };

@@ -95,7 +95,8 @@ pub(crate) fn single_wave(
 impl Rollout {
     /// Where its members stand.
     fn places(&self) -> BTreeMap<ClusterUid, Place> {
-        let place = |(uid, m): (&ClusterUid, &Member)| Some((uid.clone(), (**m.place.as_ref()?).clone()));
+        let place =
+            |(uid, m): (&ClusterUid, &Member)| Some((uid.clone(), (**m.place.as_ref()?).clone()));
         self.members.iter().filter_map(place).collect()
     }
 }

@@ -247,7 +247,7 @@ impl Engine {
             return Ok(Err(CommandError::NoSuchApp(app.clone())));
         };
         let obs = slot.observe(clusters, &self.parts.fleet);
-        let event = match rollout::command(&slot.state, verb, actor, now, &obs) {
+        let event = match rollout::command(&slot.state, verb, actor, None, now, &obs) {
             Ok(event) => event,
             Err(refusal) => return Ok(Err(CommandError::Refused(refusal))),
         };
@@ -276,7 +276,8 @@ impl Engine {
 
     fn now(&self) -> Now {
         let clock = &self.parts.clock;
-        Now { wall: clock.now(), mono: clock.since_start(), term: self.parts.lease }
+        let (wall, mono) = (clock.now(), clock.since_start());
+        Now { wall, mono, term: self.parts.lease, stepped: false }
     }
 }
 

@@ -187,6 +187,7 @@ fn offer(
         strategy: app.strategy.clone(),
         variants: variants.by_cluster.into(),
         trace: trace.map(str::to_owned),
+        hard_to_undo: Vec::new(),
     };
     Ok(Offered::Candidate(Box::new(candidate), app.drift.as_str().to_owned()))
 }

@@ -79,7 +79,8 @@ impl Slot {
         for (uid, holding) in &self.state.clusters {
             seen.entry(uid.clone()).or_insert_with(|| departed(holding.name.clone()));
         }
-        Obs { candidate: self.offer.candidate.clone(), clusters: seen }
+        let candidate = self.offer.candidate.clone().map(Arc::new);
+        Obs { candidate, clusters: seen, ..Obs::default() }
     }
 
     /// Puts what is decided onto the desk; returns the clusters to wake.
@@ -146,6 +147,9 @@ fn departed(name: ClusterName) -> ClusterObs {
         last_heard: None,
         report: None,
         deleted: true,
+        cordon: None,
+        pin: None,
+        busy: 0,
     }
 }
 
@@ -158,6 +162,9 @@ fn unheard(record: &ClusterRecord) -> ClusterObs {
         last_heard: None,
         report: None,
         deleted: false,
+        cordon: None,
+        pin: None,
+        busy: 0,
     }
 }
 

@@ -14,6 +14,9 @@ use crate::{
 /// Longest duration that may be written: 30 days. A longer one is a slip, and would look like a hang.
 const DURATION_MAX: Duration = Duration::from_hours(30 * 24);
 
+/// Entries of one list that a person writes by hand.
+const TEXTS_MAX: usize = 64;
+
 /// Faults of one file, in the order found.
 pub(crate) struct Faults<'a> {
     file: &'a str,
@@ -194,17 +197,48 @@ impl<'a> Fields<'a> {
 
     /// `2` or `10%`.
     pub(crate) fn amount(&self, key: &str, faults: &mut Faults<'_>) -> Option<Amount> {
-        let node = self.get(key)?;
-        let share = |text: &str| {
-            let percent: u8 = text.strip_suffix('%')?.trim_end().parse().ok()?;
-            (percent <= 100).then_some(Amount::Percent(percent))
+        amount(self.get(key)?, &self.name(key), faults)
+    }
+
+    /// Texts, one or a list of them.
+    pub(crate) fn texts(&self, key: &str, faults: &mut Faults<'_>) -> Vec<(&'a str, Position)> {
+        let Some(node) = self.get(key) else { return Vec::new() };
+        let items = match &node.value {
+            Value::List(items) => items.iter().collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => {
+                vec![node]
+            }
         };
-        let amount = whole(node).map(Amount::Count).or_else(|| node.text().and_then(share));
-        if amount.is_none() {
-            let hint = "write `2` for two clusters or `10%` for a tenth";
-            self.mismatch(key, node, "a number of clusters or a share of 0% to 100%", hint, faults);
+        if items.len() > TEXTS_MAX {
+            let message =
+                format!("`{}` has {} entries, at most {TEXTS_MAX}", self.name(key), items.len());
+            faults.wrong(node.at, message, "write fewer");
         }
-        amount
+        let mut texts = Vec::new();
+        for item in items.into_iter().take(TEXTS_MAX) {
+            match item.text() {
+                Some(text) => texts.push((text, item.at)),
+                None => self.mismatch(key, item, "text", "put it in quotes", faults),
+            }
+        }
+        texts
+    }
+
+    /// Maps in a list, each with its name.
+    pub(crate) fn maps(&self, key: &str, hint: &str, faults: &mut Faults<'_>) -> Vec<Fields<'a>> {
+        let Some(node) = self.get(key) else { return Vec::new() };
+        let Value::List(items) = &node.value else {
+            self.mismatch(key, node, "a list", hint, faults);
+            return Vec::new();
+        };
+        if items.len() > TEXTS_MAX {
+            let message =
+                format!("`{}` has {} entries, at most {TEXTS_MAX}", self.name(key), items.len());
+            faults.wrong(node.at, message, "write fewer");
+        }
+        let path = self.name(key);
+        let items = items.iter().take(TEXTS_MAX).enumerate();
+        items.filter_map(|(i, item)| Fields::open(item, format!("{path}[{i}]"), faults)).collect()
     }
 
     /// As [`Fields::amount`], but at least one.
@@ -239,6 +273,21 @@ impl<'a> Fields<'a> {
         let message = format!("`{}` must be {want}, but is {}", self.name(key), node.what());
         faults.wrong(node.at, message, hint);
     }
+}
+
+/// `2` or `10%`; `name` is where it stands.
+pub(crate) fn amount(node: &Node, name: &str, faults: &mut Faults<'_>) -> Option<Amount> {
+    let share = |text: &str| {
+        let percent: u8 = text.strip_suffix('%')?.trim_end().parse().ok()?;
+        (percent <= 100).then_some(Amount::Percent(percent))
+    };
+    let amount = whole(node).map(Amount::Count).or_else(|| node.text().and_then(share));
+    if amount.is_none() {
+        let want = "a number of clusters or a share of 0% to 100%";
+        let message = format!("`{name}` must be {want}, but is {}", node.what());
+        faults.wrong(node.at, message, "write `2` for two clusters or `10%` for a tenth");
+    }
+    amount
 }
 
 fn whole(node: &Node) -> Option<u32> {

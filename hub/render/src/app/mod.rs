@@ -4,6 +4,7 @@
 //! cannot carry out are all refused, all at once, each with its place.
 
 mod strategy;
+mod gates;
 mod fields;
 
 use model::{AppName, Labels, Reason, Selector};
@@ -254,13 +255,8 @@ fn read_targets(targets: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Targets
         let min = expect.count("min", faults);
         Expect { min, max_change: expect.amount("maxChange", faults) }
     });
-    let on_untarget = match targets.get("onUntarget") {
-        Some(node) if node.text() == Some("prune") => {
-            faults.later(node.at, "`onUntarget: prune`");
-            None
-        }
-        _ => targets.choice("onUntarget", &[("retain", OnUntarget::Retain)], faults),
-    };
+    let words = [("retain", OnUntarget::Retain), ("prune", OnUntarget::Prune)];
+    let on_untarget = targets.choice("onUntarget", &words, faults);
     Some(Targets {
         select: select?,
         exclude,

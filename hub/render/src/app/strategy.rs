@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 
 use model::WaveName;
 use rollout::{
-    Amount, Assign, Members, OnFailure, OnNewRelease, Order, StartMode, Strategy, WaveSettings,
-    WaveSpec,
+    Amount, Assign, CatchUp, Members, OnFailure, OnNewRelease, Order, RollbackPolicy, Spread,
+    StartMode, Strategy, WaveSettings, WaveSpec,
 };
 
 use super::{
     fields::{Faults, Fields},
-    selector,
+    gates, selector,
 };
 use crate::yaml::{Node, Value, clip};
 
 /// Waves of one App; each is a step that people wait for.
 const WAVES_MAX: usize = 64;
+/// Steps of one ramp; each is a wave.
+const RAMP_MAX: usize = 16;
 
 /// Settings that stand in `defaults`, in a wave and in `rollback`.
 const SETTINGS: [&str; 8] = [
@@ -29,27 +31,44 @@ const SETTINGS: [&str; 8] = [
     "retry",
 ];
 
-/// Known and refused wherever settings stand.
-const SETTINGS_LATER: [&str; 5] = ["windows", "spread", "separate", "pace", "unsafeKinds"];
-
 pub(super) fn read(spec: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Strategy> {
     if spec.get("rollout").is_none() {
         return Some(Strategy::default());
     }
     let rollout = spec.section("rollout", faults)?;
-    let known =
-        ["onNewRelease", "onFailure", "start", "probe", "assign", "defaults", "waves", "rollback"];
-    let later = ["catchUp", "pace", "membership", "windows", "strict"];
-    rollout.only(&known, &later, faults);
+    let known = [
+        "onNewRelease",
+        "onFailure",
+        "start",
+        "probe",
+        "assign",
+        "defaults",
+        "waves",
+        "rollback",
+        "catchUp",
+        "pace",
+    ];
+    rollout.only(&known, &["membership", "windows", "strict"], faults);
     let mut strategy = Strategy::default();
     choices(&rollout, &mut strategy, faults);
     strategy.probe = rollout.count("probe", faults).unwrap_or(strategy.probe);
     strategy.assign = assign(&rollout, faults).unwrap_or_default();
-    let defaults = block(&rollout, "defaults", WaveSettings::default(), faults);
+    let defaults = block(&rollout, "defaults", &[], WaveSettings::default(), faults);
     // A rollback has limits of its own; what healthy means, and how long it may take, is the App's.
     let WaveSettings { min_healthy, progress_deadline, offline, .. } = defaults;
     let base = WaveSettings { min_healthy, progress_deadline, offline, ..WaveSettings::rollback() };
-    strategy.rollback = block(&rollout, "rollback", base, faults);
+    strategy.rollback = block(&rollout, "rollback", &["windows", "unsafeKinds"], base, faults);
+    strategy.rollback_policy = rollback_policy(&rollout, faults);
+    if let Some(lane) = rollout.section("catchUp", faults) {
+        lane.only(&["maxInFlight"], &[], faults);
+        let most = lane.count("maxInFlight", faults);
+        strategy.catch_up =
+            most.map_or(strategy.catch_up, |max_in_flight| CatchUp { max_in_flight });
+    }
+    if let Some(pace) = rollout.section("pace", faults) {
+        pace.only(&["grantsPerMinute"], &[], faults);
+        strategy.grants_per_minute = pace.count("grantsPerMinute", faults);
+    }
     if let Some(node) = rollout.get("waves") {
         strategy.waves = waves(&rollout.name("waves"), node, defaults, faults);
     } else {
@@ -59,6 +78,18 @@ pub(super) fn read(spec: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Strateg
         }
     }
     Some(strategy)
+}
+
+/// `windows: ignore|strict` and `unsafeKinds: halt|ignore` of `rollback`.
+fn rollback_policy(rollout: &Fields<'_>, faults: &mut Faults<'_>) -> RollbackPolicy {
+    let Some(fields) = rollout.section("rollback", faults) else {
+        return RollbackPolicy::default();
+    };
+    let words = [("ignore", false), ("strict", true)];
+    let strict = fields.choice("windows", &words, faults).unwrap_or_default();
+    let words = [("halt", false), ("ignore", true)];
+    let ignore_unsafe = fields.choice("unsafeKinds", &words, faults).unwrap_or_default();
+    RollbackPolicy { strict, ignore_unsafe }
 }
 
 fn choices(rollout: &Fields<'_>, strategy: &mut Strategy, faults: &mut Faults<'_>) {
@@ -76,7 +107,7 @@ fn choices(rollout: &Fields<'_>, strategy: &mut Strategy, faults: &mut Faults<'_
 
 fn assign(rollout: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Assign> {
     let assign = rollout.section("assign", faults)?;
-    assign.only(&["order", "seed"], &["rotate"], faults);
+    assign.only(&["order", "seed", "rotate"], &[], faults);
     let order = assign.text("order", faults).and_then(|(text, at)| {
         let label = text.strip_prefix("label:").map(str::trim).filter(|key| !key.is_empty());
         match (text, label) {
@@ -90,13 +121,21 @@ fn assign(rollout: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Assign> {
         }
     });
     let seed = assign.text("seed", faults).map(|(seed, _)| seed.to_owned());
-    Some(Assign { order: order.unwrap_or_default(), seed: seed.unwrap_or_default() })
+    let rotate = assign.flag("rotate", faults).unwrap_or_default();
+    Some(Assign { order: order.unwrap_or_default(), seed: seed.unwrap_or_default(), rotate })
 }
 
-/// `defaults` or `rollback`: settings and nothing else.
-fn block(of: &Fields<'_>, key: &str, base: WaveSettings, faults: &mut Faults<'_>) -> WaveSettings {
+/// `defaults` or `rollback`: settings, and what `also` names.
+fn block(
+    of: &Fields<'_>,
+    key: &str,
+    also: &[&str],
+    base: WaveSettings,
+    faults: &mut Faults<'_>,
+) -> WaveSettings {
     let Some(fields) = of.section(key, faults) else { return base };
-    fields.only(&SETTINGS, &SETTINGS_LATER, faults);
+    let known = [&SETTINGS[..], also].concat();
+    fields.only(&known, &[], faults);
     settings(&fields, base, faults)
 }
 
@@ -175,10 +214,9 @@ fn waves(
 
 fn wave(fields: &Fields<'_>, defaults: WaveSettings, faults: &mut Faults<'_>) -> Option<WaveSpec> {
     let mut known = vec!["name", "select", "take", "rest", "allowEmpty", "before", "after"];
+    known.extend(["ramp", "spread", "separate"]);
     known.extend(SETTINGS);
-    let mut later = vec!["ramp", "gate", "batch", "targets"];
-    later.extend(SETTINGS_LATER);
-    fields.only(&known, &later, faults);
+    fields.only(&known, &["gate", "batch", "targets"], faults);
     let name = fields.need("name", "give the wave a name such as `canary`", faults);
     let name = name.and(fields.text("name", faults));
     let name = name.and_then(|(text, at)| match WaveName::parse(text) {
@@ -190,15 +228,48 @@ fn wave(fields: &Fields<'_>, defaults: WaveSettings, faults: &mut Faults<'_>) ->
     });
     let members = members(fields, faults);
     let allow_empty = fields.flag("allowEmpty", faults).unwrap_or(false);
-    if let Some(before) = fields.section("before", faults) {
-        before.only(&[], &["approval", "windows", "blockers", "dependsOn"], faults);
-    }
     let mut settings = settings(fields, defaults, faults);
-    if let Some(after) = fields.section("after", faults) {
-        after.only(&["soak"], &["analysis", "approval"], faults);
-        settings.soak = after.duration("soak", faults).unwrap_or(settings.soak);
+    let before = gates::before(fields, faults);
+    let (after, soak) = gates::after(fields, faults);
+    settings.soak = soak.unwrap_or(settings.soak);
+    let spread = fields.section("spread", faults).and_then(|spread| spread_of(&spread, faults));
+    let separate = fields.text("separate", faults);
+    let separate = separate.and_then(|(text, at)| gates::label("separate", text, at, faults));
+    let ramp = ramp(fields, faults);
+    let spec = WaveSpec::new(name?, members?, settings);
+    Some(WaveSpec { allow_empty, ramp, spread, separate, before, after, ..spec })
+}
+
+/// `spread: {key: labels.region, max: 1}`.
+fn spread_of(spread: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Spread> {
+    spread.only(&["key", "max"], &[], faults);
+    spread.need("key", "write the label, such as `key: labels.region`", faults)?;
+    let (text, at) = spread.text("key", faults)?;
+    let key = gates::label("spread.key", text, at, faults)?;
+    Some(Spread { key, max: spread.count("max", faults).unwrap_or(1) })
+}
+
+/// `ramp: [10%, 50%, 100%]`.
+fn ramp(fields: &Fields<'_>, faults: &mut Faults<'_>) -> Vec<Amount> {
+    let Some(node) = fields.get("ramp") else { return Vec::new() };
+    let Value::List(items) = &node.value else {
+        let message = format!("`{}` must be a list, but is {}", fields.name("ramp"), node.what());
+        faults.wrong(node.at, message, "write one such as `ramp: [10%, 50%, 100%]`");
+        return Vec::new();
+    };
+    if items.len() > RAMP_MAX {
+        let message = format!(
+            "`{}` has {} steps, at most {RAMP_MAX} are allowed",
+            fields.name("ramp"),
+            items.len()
+        );
+        faults.wrong(node.at, message, "take larger steps");
     }
-    Some(WaveSpec { name: name?, members: members?, allow_empty, settings })
+    let path = fields.name("ramp");
+    let steps = items.iter().take(RAMP_MAX).enumerate();
+    steps
+        .filter_map(|(i, item)| super::fields::amount(item, &format!("{path}[{i}]"), faults))
+        .collect()
 }
 
 fn members(fields: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Members> {
@@ -216,8 +287,8 @@ fn members(fields: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Members> {
         return None;
     }
     if fields.get("take").is_some() {
-        let (count, min) = take(fields, faults)?;
-        return Some(Members::Take { select, count, min });
+        let (count, min, largest) = take(fields, faults)?;
+        return Some(Members::Take { select, count, min, largest });
     }
     match (fields.get("select").is_some(), rest) {
         (true, _) => select.map(Members::Select),
@@ -233,15 +304,17 @@ fn members(fields: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Members> {
     }
 }
 
-/// `take: 1`, `take: 5%` or `take: {count: 5%, min: 2}`.
-fn take(fields: &Fields<'_>, faults: &mut Faults<'_>) -> Option<(Amount, u32)> {
+/// `take: 1`, `take: 5%` or `take: {count: 5%, min: 2, largest: 1}`.
+fn take(fields: &Fields<'_>, faults: &mut Faults<'_>) -> Option<(Amount, u32, u32)> {
     let why = "take at least 1";
     let node = fields.get("take")?;
     if !matches!(node.value, Value::Map(_)) {
-        return Some((fields.some("take", why, faults)?, 0));
+        return Some((fields.some("take", why, faults)?, 0, 0));
     }
     let take = fields.section("take", faults)?;
-    take.only(&["count", "min"], &["largest"], faults);
+    take.only(&["count", "min", "largest"], &[], faults);
     take.need("count", "write how many, such as `count: 1` or `count: 5%`", faults)?;
-    Some((take.some("count", why, faults)?, take.count("min", faults).unwrap_or(0)))
+    let count = take.some("count", why, faults)?;
+    let few = |key, faults: &mut Faults<'_>| take.count(key, faults).unwrap_or(0);
+    Some((count, few("min", faults), few("largest", faults)))
 }

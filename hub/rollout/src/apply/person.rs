@@ -94,7 +94,7 @@ impl App {
                     self.absolving = Some((digests.clone(), by.name.clone()));
                 } else {
                     self.absolving = None;
-                    digests.iter().for_each(|digest| drop(self.condemned.remove(digest)));
+                    self.condemned.retain(|digest, _| !digests.contains(digest));
                 }
             }
         }

@@ -101,14 +101,11 @@ impl App {
     ) -> Member {
         let rollback = matches!(start.kind, Kind::Rollback { .. });
         let state = match self.holding(uid) {
-            _ if start.plan.irreversible.contains(uid) => MemberState::Failed {
-                why: FailureWhy::NothingToReturnTo,
-                message: String::new(),
-            },
+            _ if start.plan.irreversible.contains(uid) => {
+                MemberState::Failed { why: FailureWhy::NothingToReturnTo, message: String::new() }
+            }
             Some(h) if h.recalled && !rollback => MemberState::Recalling { inherited: true },
-            Some(h)
-                if h.is_settled() && h.confirmed.is_some_and(|g| g.grant.digest == target) =>
-            {
+            Some(h) if h.is_settled() && h.confirmed.is_some_and(|g| g.grant.digest == target) => {
                 MemberState::Unchanged
             }
             _ => MemberState::Queued,
@@ -135,7 +132,7 @@ impl App {
         }
         let Some(mut rollout) = self.active.take() else { return };
         let completed = matches!(outcome, Outcome::Completed { .. });
-        if completed && rollout.kind == Kind::Forward {
+        if completed && rollout.kind == Kind::Forward && rollout.is_proven() {
             self.stable = Some(rollout.release.clone());
             self.stable_rollout = Some(rollout.id);
             self.lane_rules = Some(LaneRules {
@@ -225,6 +222,13 @@ impl Rollout {
     /// Members of a wave by state, also when the members are no longer kept.
     pub fn counts(&self, wave: usize) -> Counts {
         self.waves.get(wave).map(|w| w.tally.counts).unwrap_or_default()
+    }
+
+    /// Whether its release may be handed to others: somebody proved it, or nobody had anything to prove. One
+    /// from which people took every cluster is complete, and proves nothing.
+    pub(crate) fn is_proven(&self) -> bool {
+        let same = |m: &Member| matches!(m.state, MemberState::Unchanged | MemberState::Departed);
+        self.proved || self.members.values().all(same)
     }
 
     /// Keeps the figures and forgets the members.

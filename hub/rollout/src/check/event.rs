@@ -227,7 +227,10 @@ impl Append<'_> {
         let rollback = rollout.is_rollback();
         let legal = match (wave.state, change) {
             (WaveState::Locked, WaveChange::Gated)
-            | (WaveState::Locked | WaveState::Gated, WaveChange::Opened { .. } | WaveChange::Skipped)
+            | (
+                WaveState::Locked | WaveState::Gated,
+                WaveChange::Opened { .. } | WaveChange::Skipped,
+            )
             | (WaveState::Open, WaveChange::Proving)
             | (WaveState::Proving, WaveChange::Reopened | WaveChange::Passed { .. }) => true,
             (WaveState::Open, WaveChange::Passed { .. }) => rollback,
@@ -276,9 +279,10 @@ impl Append<'_> {
             self.say(format!("I7b: {} passes with clusters in flight", wave.spec.name));
         }
         gate::passed(rollout, index, self.now, self.found);
-        let forced = wave.overrides.iter().any(|o| {
-            o.gate == crate::gate::Gate::Soak && (!o.needs_second || o.second.is_some())
-        });
+        let forced = wave
+            .overrides
+            .iter()
+            .any(|o| o.gate == crate::gate::Gate::Soak && (!o.needs_second || o.second.is_some()));
         let soak = wave.spec.settings.soak / rollout.expedited.unwrap_or(1).max(1);
         let soak = if forced { Duration::ZERO } else { soak };
         for (uid, member) in members.iter().filter(|(_, m)| m.state == MemberState::Updated) {

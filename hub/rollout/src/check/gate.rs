@@ -64,7 +64,8 @@ impl Append<'_> {
                 for uid in start.plan.targets.keys() {
                     self.left_out(uid, commit, found);
                     if !self.before.untargeted.contains_key(uid) {
-                        found.push(format!("I12: {uid} is removed and nobody said it is no target"));
+                        found
+                            .push(format!("I12: {uid} is removed and nobody said it is no target"));
                     }
                 }
                 let budget = (self.before.targets.len() * 5 / 100).max(1);
@@ -101,7 +102,8 @@ impl Append<'_> {
         {
             found.push(format!("I1: {uid} is granted and a person keeps it away"));
         }
-        found.extend(self.closed(rollout, wave).map(|gate| format!("I1: {uid} is granted: {gate}")));
+        found
+            .extend(self.closed(rollout, wave).map(|gate| format!("I1: {uid} is granted: {gate}")));
         if rollout.is_rollback() {
             return;
         }
@@ -129,7 +131,8 @@ impl Append<'_> {
             let mut domains: BTreeSet<_> = places().filter_map(|p| p.domain.as_ref()).collect();
             domains.insert(domain);
             if domains.len() > spread.max as usize {
-                found.push(format!("I1: {uid} is granted with {} domains in flight", domains.len()));
+                found
+                    .push(format!("I1: {uid} is granted with {} domains in flight", domains.len()));
             }
         }
         let twin = |p: &&Box<crate::release::Place>| p.pair.is_some() && p.pair == place.pair;
@@ -214,7 +217,11 @@ impl Append<'_> {
         });
         let people: BTreeSet<_> = good.map(|a| &a.by.name).collect();
         if people.len() < rule.count as usize {
-            found.push(format!("I10: {name} opens on {} approvals of {}", people.len(), rule.count));
+            found.push(format!(
+                "I10: {name} opens on {} approvals of {}",
+                people.len(),
+                rule.count
+            ));
         }
     }
 
@@ -248,12 +255,16 @@ impl Append<'_> {
         };
         let same = |c: &Commit| c == stable.commit();
         let proven = stable.variants.get(uid) == Some(&grant.digest)
-            || self.obs.proven.as_ref().is_some_and(|p| {
-                same(&p.commit) && p.variants.get(uid) == Some(&grant.digest)
-            })
-            || self.obs.candidate.as_ref().is_some_and(|c| {
-                same(&c.commit) && c.variants.get(uid) == Some(&grant.digest)
-            });
+            || self
+                .obs
+                .proven
+                .as_ref()
+                .is_some_and(|p| same(&p.commit) && p.variants.get(uid) == Some(&grant.digest))
+            || self
+                .obs
+                .candidate
+                .as_ref()
+                .is_some_and(|c| same(&c.commit) && c.variants.get(uid) == Some(&grant.digest));
         if !proven || app.condemned.contains_key(&grant.digest) {
             found.push(format!("I1: {uid} catches up to what is not proven"));
         }
@@ -317,17 +328,25 @@ fn needs(by: &Actor, role: Role, found: &mut Vec<String>) {
 pub(super) fn passed(rollout: &Rollout, index: usize, now: Now, found: &mut Vec<String>) {
     let wave = &rollout.waves[index];
     let name = &wave.spec.name;
-    if let Some(rule) = wave.spec.after.approval.as_ref().filter(|_| !forced(wave, &Gate::AfterApproval))
+    if let Some(rule) =
+        wave.spec.after.approval.as_ref().filter(|_| !forced(wave, &Gate::AfterApproval))
     {
-        let good = wave.approvals.iter().filter(|a| {
-            a.stage == Stage::After && !a.revoked && a.expires > now.wall
-        });
+        let good = wave
+            .approvals
+            .iter()
+            .filter(|a| a.stage == Stage::After && !a.revoked && a.expires > now.wall);
         let people: BTreeSet<_> = good.map(|a| &a.by.name).collect();
         if people.len() < rule.count as usize {
-            found.push(format!("I10: {name} passes on {} approvals of {}", people.len(), rule.count));
+            found.push(format!(
+                "I10: {name} passes on {} approvals of {}",
+                people.len(),
+                rule.count
+            ));
         }
     }
-    if let Some(analysis) = wave.spec.after.analysis.as_ref().filter(|_| !forced(wave, &Gate::Analysis)) {
+    if let Some(analysis) =
+        wave.spec.after.analysis.as_ref().filter(|_| !forced(wave, &Gate::Analysis))
+    {
         let enough = wave.measured.good && wave.measured.samples >= analysis.min_samples;
         if wave.measured.failing > 0 || !enough && analysis.pass_after.is_none() {
             found.push(format!("I16: {name} passes and its measurement is not good"));

@@ -15,6 +15,16 @@ pub(super) fn check(before: &App, event: &Event, after: &App, found: &mut Vec<St
             frozen(earlier, rollout, event, found);
         }
     }
+    if after.stable_rollout != before.stable_rollout
+        && let Some(rollout) = after.stable_rollout.and_then(|id| after.rollout(id))
+        && rollout
+            .members
+            .values()
+            .any(|m| !matches!(m.state, MemberState::Unchanged | MemberState::Departed))
+        && !rollout.proved
+    {
+        found.push(format!("I7: rollout {} counts as proven, and nobody proved it", rollout.id));
+    }
     let proven = after.stable.iter().flat_map(|s| s.variants.values());
     if proven.clone().any(|digest| after.condemned.contains_key(digest)) {
         found.push("I11: the proven release is condemned".to_owned());

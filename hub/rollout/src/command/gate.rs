@@ -39,7 +39,11 @@ impl Desk<'_> {
                 } else {
                     format!("wave `{}` asks for no approval now", wave.spec.name)
                 };
-                self.no(Reason::Refused, why, "nothing to do; `tidegate why` says what it waits for")
+                self.no(
+                    Reason::Refused,
+                    why,
+                    "nothing to do; `tidegate why` says what it waits for",
+                )
             }
         }
     }
@@ -106,7 +110,8 @@ impl Desk<'_> {
             return self.no(Reason::Refused, why, "nothing to take back");
         }
         let opened = !matches!(wave.state, WaveState::Locked | WaveState::Gated);
-        let only_before = wave.approvals.iter().all(|a| a.by.name != of || a.stage == Stage::Before);
+        let only_before =
+            wave.approvals.iter().all(|a| a.by.name != of || a.stage == Stage::Before);
         if opened && only_before {
             let why = format!("wave `{}` has opened on that approval", wave.spec.name);
             return self.no(Reason::Refused, why, "`pause` or `abort` it, or `rollback`");
@@ -139,14 +144,22 @@ impl Desk<'_> {
         };
         if !exists {
             let why = format!("wave `{}` has no gate `{gate}`", wave.spec.name);
-            return self.no(Reason::NotFound, why, "`tidegate why` names the gates that are closed");
+            return self.no(
+                Reason::NotFound,
+                why,
+                "`tidegate why` names the gates that are closed",
+            );
         }
         if wave.overrides(gate) {
             return self.no(Reason::Refused, "it is overridden already", "nothing to do");
         }
         if wave.overrides.iter().any(|o| o.gate == *gate && o.by.name == self.by.name) {
             let why = "a second person must say the same";
-            return self.no(Reason::SecondPersonNeeded, why, "ask somebody else with the role admin");
+            return self.no(
+                Reason::SecondPersonNeeded,
+                why,
+                "ask somebody else with the role admin",
+            );
         }
         self.reason()?;
         let needs_second = self.look.obs.two_people;
@@ -178,7 +191,8 @@ impl Desk<'_> {
             return self.no(Reason::Refused, why, format!("say at most {size}"));
         }
         if now.is_some_and(|now| failures <= now) {
-            let why = format!("wave `{name}` may have {} failures already", now.unwrap_or_default());
+            let why =
+                format!("wave `{name}` may have {} failures already", now.unwrap_or_default());
             return self.no(Reason::Refused, why, "say more; a tolerance is never lowered");
         }
         self.reason()?;
@@ -220,7 +234,11 @@ impl Desk<'_> {
         let first = app.absolving.as_ref().filter(|(waiting, _)| *waiting == digests);
         if self.look.obs.two_people && first.is_some_and(|(_, by)| *by == self.by.name) {
             let why = "a second person must say the same";
-            return self.no(Reason::SecondPersonNeeded, why, "ask somebody else with the role admin");
+            return self.no(
+                Reason::SecondPersonNeeded,
+                why,
+                "ask somebody else with the role admin",
+            );
         }
         self.reason()?;
         let needs_second = self.look.obs.two_people;

@@ -82,9 +82,9 @@ pub(crate) fn before(look: Look<'_>, rollout: &Rollout, index: usize) -> Vec<Clo
         closed.extend(approval(look, rollout, index, Stage::Before));
     }
     closed.extend(continuous(look, rollout, index));
-    let queued =
-        || rollout.members_of(index).filter(|(_, m)| m.state == MemberState::Queued);
-    if zoned(wave) && !queued().any(|(_, m)| window_open(look, rollout, wave, Some(m)))
+    let queued = || rollout.members_of(index).filter(|(_, m)| m.state == MemberState::Queued);
+    if zoned(wave)
+        && !queued().any(|(_, m)| window_open(look, rollout, wave, Some(m)))
         && queued().next().is_some()
     {
         let opens = queued().filter_map(|(_, m)| next_window(look, wave, Some(m))).min();
@@ -155,8 +155,7 @@ pub(crate) fn for_member(
 /// Everything that keeps a proved and soaked wave from passing.
 pub(crate) fn after(look: Look<'_>, rollout: &Rollout, index: usize) -> Vec<Closed> {
     let wave = &rollout.waves[index];
-    let mut closed: Vec<_> =
-        approval(look, rollout, index, Stage::After).into_iter().collect();
+    let mut closed: Vec<_> = approval(look, rollout, index, Stage::After).into_iter().collect();
     if wave.spec.after.analysis.is_some()
         && !wave.overrides(&Gate::Analysis)
         && !measured_well(look, wave)
@@ -182,7 +181,8 @@ fn measured_well(look: Look<'_>, wave: &Wave) -> bool {
 /// Whether bad answers in a row are as many as halt the rollout.
 pub(crate) fn measured_badly(wave: &Wave) -> bool {
     let analysis = wave.spec.after.analysis.as_ref();
-    analysis.is_some_and(|a| wave.measured.failing >= a.failures) && !wave.overrides(&Gate::Analysis)
+    analysis.is_some_and(|a| wave.measured.failing >= a.failures)
+        && !wave.overrides(&Gate::Analysis)
 }
 
 fn approval(look: Look<'_>, rollout: &Rollout, index: usize, stage: Stage) -> Option<Closed> {
@@ -218,7 +218,11 @@ pub(crate) fn approvals(
     };
     let counts = wave.approvals.iter().filter(|a| {
         let bound = a.release == release && a.strategy == strategy && a.members == members;
-        a.stage == stage && bound && !a.revoked && lasts(a.expires) && may_approve(rule, &a.by.groups)
+        a.stage == stage
+            && bound
+            && !a.revoked
+            && lasts(a.expires)
+            && may_approve(rule, &a.by.groups)
     });
     let mut people: BTreeSet<&str> = counts.map(|a| a.by.name.as_str()).collect();
     if look.app.has(Bug::AnyApproval) {

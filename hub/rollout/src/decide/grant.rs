@@ -226,9 +226,10 @@ fn first_of_pair(
     uid: &ClusterUid,
     pair: Option<&String>,
 ) -> bool {
-    let twins = rollout.members.iter().filter(|(_, m)| {
-        m.place.as_ref().and_then(|p| p.pair.as_ref()) == pair && pair.is_some()
-    });
+    let twins = rollout
+        .members
+        .iter()
+        .filter(|(_, m)| m.place.as_ref().and_then(|p| p.pair.as_ref()) == pair && pair.is_some());
     twins.filter(|(other, _)| look.is_unwell(other)).map(|(other, _)| other).next() == Some(uid)
 }
 

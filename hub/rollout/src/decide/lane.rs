@@ -1,6 +1,8 @@
 //! The catch-up lane: clusters that joined, came back or were left out get the proven release, a few at a time,
 //! outside any rollout. It never hands out anything else.
 
+use std::collections::BTreeSet;
+
 use model::{ClusterUid, Digest, Grant, Phase};
 
 use super::member::complaint;
@@ -13,7 +15,7 @@ use crate::{
 };
 
 /// The next step of the lane; of these clusters only, if some are named.
-pub(crate) fn lane(look: Look<'_>, only: Option<&[ClusterUid]>) -> Option<Event> {
+pub(crate) fn lane(look: Look<'_>, only: Option<&BTreeSet<ClusterUid>>) -> Option<Event> {
     let rules = look.app.lane_rules.as_ref()?;
     let step = |uid: &ClusterUid, lane: &InLane| progress(look, rules, uid, lane);
     let ahead = match only {
@@ -27,7 +29,8 @@ pub(crate) fn lane(look: Look<'_>, only: Option<&[ClusterUid]>) -> Option<Event>
 pub(crate) fn proven(look: Look<'_>) -> Option<&Variants> {
     let stable = look.app.stable.as_ref()?;
     if let Some(candidate) = &look.obs.candidate
-        && (candidate.commit == *stable.commit() && stable.variants.agrees_with(&candidate.variants)
+        && (candidate.commit == *stable.commit()
+            && stable.variants.agrees_with(&candidate.variants)
             || look.app.has(Bug::LaneUnproven))
     {
         return Some(&candidate.variants);
@@ -37,7 +40,7 @@ pub(crate) fn proven(look: Look<'_>) -> Option<&Variants> {
 }
 
 /// A cluster that lacks the proven release, and may have it now.
-fn admit(look: Look<'_>, rules: &LaneRules, only: Option<&[ClusterUid]>) -> Option<Event> {
+fn admit(look: Look<'_>, rules: &LaneRules, only: Option<&BTreeSet<ClusterUid>>) -> Option<Event> {
     if !is_on(look) || in_flight(look) >= rules.max_in_flight || look.obs.grants_left == Some(0) {
         return None;
     }
@@ -97,15 +100,13 @@ fn is_busy_in_rollout(look: Look<'_>, uid: &ClusterUid) -> bool {
     let Some(member) = rollout.members.get(uid) else { return false };
     match member.state {
         MemberState::Queued => {
-            let waits = matches!(
-                rollout.waves[member.wave].state,
-                WaveState::Locked | WaveState::Gated
-            );
+            let waits =
+                matches!(rollout.waves[member.wave].state, WaveState::Locked | WaveState::Gated);
             !waits || look.app.holding(uid).is_some_and(|h| h.newest().is_some())
         }
-        MemberState::Updating { .. }
-        | MemberState::Verifying
-        | MemberState::Recalling { .. } => true,
+        MemberState::Updating { .. } | MemberState::Verifying | MemberState::Recalling { .. } => {
+            true
+        }
         MemberState::Updated
         | MemberState::Failed { .. }
         | MemberState::Deferred { .. }

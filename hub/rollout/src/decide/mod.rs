@@ -20,13 +20,13 @@ mod gates;
 
 mod cluster;
 
-pub(crate) use gates::{Closed, after, approvals, before, continuous, for_member, may_approve, next_window};
+pub(crate) use gates::{Closed, after, before, continuous, for_member, may_approve, next_window};
 pub(crate) use grant::{Apart, busy, free_slots, is_probing, kept_apart, pace_left};
 pub(crate) use lane::{is_behind, is_on, proven};
 pub(crate) use member::DARK_STEPS;
 pub(crate) use wave::{all_settled, has_evidence, soak};
 
-use std::ops::Bound;
+use std::{collections::BTreeSet, ops::Bound};
 
 use model::ClusterUid;
 
@@ -49,7 +49,7 @@ pub fn decide(app: &App, now: Now, obs: &Obs) -> Option<Event> {
 #[derive(Debug, Default)]
 pub struct Scan {
     /// Clusters to look at before going on.
-    again: Vec<ClusterUid>,
+    again: BTreeSet<ClusterUid>,
     /// Up to here everybody was looked at, by what for.
     facts: Cursor,
     members: Cursor,
@@ -80,6 +80,15 @@ impl Cursor {
             Cursor::End => None,
         }
     }
+
+    /// Whether it was looked at already. Who was not comes in his turn.
+    fn passed(&self, uid: &ClusterUid) -> bool {
+        match self {
+            Cursor::Start => false,
+            Cursor::After(last) => uid <= last,
+            Cursor::End => true,
+        }
+    }
 }
 
 impl Scan {
@@ -102,7 +111,7 @@ impl Scan {
     /// Only this cluster was heard since the last look, and no time is up.
     pub fn heard(&mut self, cluster: ClusterUid) {
         self.line.heard(cluster.clone());
-        self.again.push(cluster);
+        self.again.insert(cluster);
     }
 
     fn judge(&mut self, look: Look<'_>) -> Option<Event> {
@@ -116,7 +125,7 @@ impl Scan {
 
     fn facts(&mut self, look: Look<'_>) -> Option<Event> {
         let fact = |uid: &ClusterUid, h: &Holding| cluster::fact(look, uid, h);
-        for uid in &self.again {
+        for uid in self.again.iter().filter(|uid| self.facts.passed(uid)) {
             if let Some(event) = look.app.holding(uid).and_then(|h| fact(uid, h)) {
                 return Some(event);
             }
@@ -135,7 +144,7 @@ impl Scan {
 
     fn members(&mut self, look: Look<'_>) -> Option<Event> {
         let rollout = look.app.active.as_ref()?;
-        for uid in &self.again {
+        for uid in self.again.iter().filter(|uid| self.members.passed(uid)) {
             let member = rollout.members.get_key_value(uid);
             if let Some(event) = member.and_then(|(u, m)| member::change(look, rollout, u, m)) {
                 return Some(event);
@@ -158,13 +167,13 @@ impl Scan {
         joined
             .or_else(|| wave::change(look, &mut self.soaked))
             .or_else(|| grant::grant(look, &mut self.line))
-            .or_else(|| lane::lane(look, self.quiet.then_some(&self.again[..])))
+            .or_else(|| lane::lane(look, self.quiet.then_some(&self.again)))
             .or_else(|| if self.quiet { None } else { untarget::untarget(look) })
             .or_else(|| self.restore(look))
     }
 
     fn restore(&mut self, look: Look<'_>) -> Option<Event> {
-        for uid in &self.again {
+        for uid in self.again.iter().filter(|uid| self.restores.passed(uid)) {
             let holding = look.app.holding(uid);
             if let Some(event) = holding.and_then(|h| cluster::restore(look, uid, h)) {
                 return Some(event);
@@ -215,13 +224,13 @@ impl Scan {
             }
         };
         self.quiet = false;
-        self.again.retain(|uid| uid != cluster);
-        self.again.push(cluster.clone());
+        self.again.insert(cluster.clone());
         if matches!(event, Event::Granted { .. }) {
             return;
         }
         self.line = grant::Line::default();
         // What a cluster is wanted to hold decides whether a commit is news.
-        self.judged &= matches!(event, Event::Acked { .. } | Event::Dark { .. } | Event::Member { .. });
+        self.judged &=
+            matches!(event, Event::Acked { .. } | Event::Dark { .. } | Event::Member { .. });
     }
 }

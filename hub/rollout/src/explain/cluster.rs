@@ -11,7 +11,8 @@ use crate::{
     obs::Mark,
     spec::WaveSettings,
     state::{
-        DeferredWhy, FailureWhy, Holding, InLane, Member, MemberState, Rollout, RolloutState, WaveState,
+        DeferredWhy, FailureWhy, Holding, InLane, Member, MemberState, Rollout, RolloutState,
+        WaveState,
     },
 };
 
@@ -251,7 +252,9 @@ fn not_granted(look: Look<'_>, uid: &ClusterUid) -> Status {
         return Status::because(Reason::BehindProven, behind(look, uid, &name));
     }
     let message = match &look.app.active {
-        Some(active) => format!("{name} gets its turn when rollout {} has proved itself", active.id),
+        Some(active) => {
+            format!("{name} gets its turn when rollout {} has proved itself", active.id)
+        }
         None => format!("{name} has not been granted a release yet"),
     };
     Status::because(Reason::NotRolledOut, message)
@@ -260,11 +263,10 @@ fn not_granted(look: Look<'_>, uid: &ClusterUid) -> Status {
 /// What keeps a cluster out of the catch-up lane.
 pub(crate) fn behind(look: Look<'_>, uid: &ClusterUid, name: &str) -> String {
     let cluster = look.cluster(uid);
-    let stale_after = look
-        .app
-        .lane_rules
-        .as_ref()
-        .map_or(WaveSettings::default().offline.stale_after, |r| r.settings.offline.stale_after);
+    let stale_after =
+        look.app.lane_rules.as_ref().map_or(WaveSettings::default().offline.stale_after, |r| {
+            r.settings.offline.stale_after
+        });
     if look.app.skipped.contains_key(uid) {
         format!("{name} was skipped by a person")
     } else if let Some(mark) = cluster.and_then(|c| c.pin.as_ref()) {

@@ -37,9 +37,12 @@ pub(crate) fn closed(look: Look<'_>, rollout: &Rollout, index: usize, gate: &Clo
                 Status::because(Reason::BlockerSet, message)
                     .fix("lift it", format!("tidegate blocker clear {blocker} --reason TEXT"))
             } else {
-                let message = format!("{name} waits for blocker {blocker}, which nobody ever set or cleared");
-                Status::because(Reason::BlockerUnknown, message)
-                    .fix("say that it is clear", format!("tidegate blocker clear {blocker} --reason TEXT"))
+                let message =
+                    format!("{name} waits for blocker {blocker}, which nobody ever set or cleared");
+                Status::because(Reason::BlockerUnknown, message).fix(
+                    "say that it is clear",
+                    format!("tidegate blocker clear {blocker} --reason TEXT"),
+                )
             }
         }
         Closed::DependsOn(on) => {
@@ -111,7 +114,8 @@ fn approval(
         0 => String::new(),
         n => format!("; {n} expired or taken back"),
     };
-    let message = format!("{name} waits for {} of {need} approvals{groups}{author}{lost}", need - have);
+    let message =
+        format!("{name} waits for {} of {need} approvals{groups}{author}{lost}", need - have);
     let commit = rollout.release.revision.commit.short();
     Status::because(Reason::ApprovalNeeded, message)
         .fix("approve", format!("tidegate approve {app}@{commit} --wave {name}"))
@@ -153,7 +157,11 @@ fn analysis(look: Look<'_>, rollout: &Rollout, index: usize) -> Status {
         measured.samples, analysis.min_samples, measured.failing, analysis.failures
     );
     let at = measured.at.and_then(|at| at.checked_add(analysis.every).ok());
-    let next = Next { what: "it is asked again".to_owned(), at: at.or(Some(look.now.wall)), provided: None };
+    let next = Next {
+        what: "it is asked again".to_owned(),
+        at: at.or(Some(look.now.wall)),
+        provided: None,
+    };
     Status::because(Reason::AnalysisPending, message).next(next)
 }
 
@@ -165,7 +173,8 @@ pub(crate) fn apart(name: &str, apart: &Apart) -> (Reason, String) {
             (Reason::WaitingForDomain, format!("{name} waits while {flying} is in flight"))
         }
         Apart::Pair(pair) => {
-            let message = format!("{name} waits: the other cluster of {pair} is in flight or unhealthy");
+            let message =
+                format!("{name} waits: the other cluster of {pair} is in flight or unhealthy");
             (Reason::WaitingForPair, message)
         }
     }

@@ -87,10 +87,8 @@ fn one(look: Look<'_>, rollout: &Rollout, index: usize, from: Timestamp) -> Step
         assumes.push(format!("{} clear", wave.spec.before.blockers.join(", ")));
     }
     let size = u32::try_from(wave.order.len()).unwrap_or(u32::MAX);
-    let limit = wave
-        .limits
-        .map_or(settings.max_in_flight.at_least_one(size), |l| l.max_in_flight)
-        .max(1);
+    let limit =
+        wave.limits.map_or(settings.max_in_flight.at_least_one(size), |l| l.max_in_flight).max(1);
     let counts = wave.tally.counts;
     let left = counts.queued + wave.tally.in_flight();
     let mut batches = left.div_ceil(limit);

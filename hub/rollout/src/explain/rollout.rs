@@ -88,7 +88,11 @@ fn halted(look: Look<'_>, rollout: &Rollout, cause: &Cause, at: jiff::Timestamp)
         Cause::RollbackUnsafe { changes } => {
             let changes = words::list(changes.iter().cloned());
             let message = format!("not rolled back by itself, for it brought {changes}");
-            (None, Status::because(Reason::RollbackUnsafe, message).fix("roll back all the same", back))
+            (
+                None,
+                Status::because(Reason::RollbackUnsafe, message)
+                    .fix("roll back all the same", back),
+            )
         }
         Cause::AnalysisFailed { wave, message } => {
             let message = format!("{wave} was measured and is bad: {message}");
@@ -176,8 +180,9 @@ fn open(look: Look<'_>, rollout: &Rollout, index: usize) -> Vec<Blocker> {
     let shut = decide::continuous(look, rollout, index);
     if !queued.is_empty() && !shut.is_empty() {
         let waiting = || queued.iter().map(|(uid, _)| (*uid).clone()).collect();
-        blockers.extend(shut.iter().map(|closed| {
-            Blocker { clusters: waiting(), ..gate::closed(look, rollout, index, closed) }
+        blockers.extend(shut.iter().map(|closed| Blocker {
+            clusters: waiting(),
+            ..gate::closed(look, rollout, index, closed)
         }));
         queued.clear();
     }

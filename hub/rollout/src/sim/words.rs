@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::{
-    Cause, Event, FailureWhy, Kind, MemberChange, MemberState, Outcome, Rollout, RolloutState,
-    Start, Verdict, WaveChange, WaveState,
+    Act, Answer, Cause, DeferredWhy, Event, FailureWhy, Judgement, Kind, LaneChange, MemberChange,
+    MemberState, Outcome, Rollout, RolloutState, Stage, Start, Verdict, WaveChange, WaveState,
 };
 use model::{ClusterUid, Reason, Status};
 
@@ -51,6 +51,46 @@ pub fn line(world: &World, event: &Event) -> String {
         }
         Event::Dark { cluster, .. } => format!("{} is dark", name(cluster)),
         Event::Departed { cluster, .. } => format!("{} departed", name(cluster)),
+        Event::Untargeted { clusters, .. } => {
+            let clusters: Vec<_> = clusters.iter().map(name).collect();
+            format!("no target any more: {}", clusters.join(" "))
+        }
+        Event::CaughtUp { cluster, grant, .. } => {
+            format!("{} granted {} to catch up", name(cluster), grant.epoch)
+        }
+        Event::Lane { cluster, change: LaneChange::Done, .. } => {
+            format!("{} caught up", name(cluster))
+        }
+        Event::Lane { cluster, change: LaneChange::Failed { why, .. }, .. } => {
+            format!("{} failed to catch up: {}", name(cluster), failure(*why))
+        }
+        Event::Judged { judgement, by, .. } => {
+            let what = match judgement {
+                Judgement::Condemn { .. } => "condemned",
+                Judgement::Absolve { .. } => "absolved",
+            };
+            let digests = match judgement {
+                Judgement::Condemn { digests } | Judgement::Absolve { digests, .. } => digests,
+            };
+            let digests: Vec<_> = digests.iter().map(model::Digest::short).collect();
+            format!("{what} by {}: {}", by.name, digests.join(" "))
+        }
+        Event::Joined { rollout, cluster, wave, .. } => {
+            let wave = world.app().rollout(*rollout).map(|r| wave_name(r, *wave));
+            format!("{} joins {}", name(cluster), wave.unwrap_or_default())
+        }
+        Event::Acted { rollout, act, by, .. } => {
+            acted(world.app().rollout(*rollout), act, &by.name)
+        }
+        Event::Answered { rollout, wave, answer, message, .. } => {
+            let wave = world.app().rollout(*rollout).map(|r| wave_name(r, *wave));
+            let answer = match answer {
+                Answer::Pass => "good",
+                Answer::Fail => "bad",
+                Answer::Hold => "unknown",
+            };
+            format!("{} measured {answer}: {message}", wave.unwrap_or_default())
+        }
         Event::Member { cluster, change, .. } => format!("{} {}", name(cluster), member(change)),
         Event::Wave { rollout, wave, change, .. } => {
             let names = world.app().rollout(*rollout).map(|r| wave_name(r, *wave));
@@ -180,8 +220,9 @@ fn started(world: &World, start: &Start) -> String {
         let members: Vec<_> = wave.members.iter().map(|uid| named(world, uid)).collect();
         format!("{}[{}]", wave.spec.name, members.join(" "))
     });
-    let what = match start.kind {
+    let what = match &start.kind {
         Kind::Forward => start.release.subject.clone(),
+        Kind::Removal { .. } => "removal".to_owned(),
         Kind::Rollback { of } => format!("rollback of {of}"),
     };
     let mut text = format!("{} starts: {what}: ", start.id);
@@ -196,6 +237,27 @@ fn started(world: &World, start: &Start) -> String {
         text += ", and the one that waited is skipped";
     }
     text
+}
+
+fn acted(rollout: Option<&Rollout>, act: &Act, by: &str) -> String {
+    let wave = |index: &usize| rollout.map(|r| wave_name(r, *index)).unwrap_or_default();
+    match act {
+        Act::Approve { wave: index, stage: Stage::Before, .. } => {
+            format!("{} approved by {by}", wave(index))
+        }
+        Act::Approve { wave: index, stage: Stage::After, .. } => {
+            format!("{} approved to pass by {by}", wave(index))
+        }
+        Act::Revoke { wave: index, of } => format!("approval of {} by {of} revoked", wave(index)),
+        Act::Override { wave: index, gate, needs_second } => {
+            let second = if *needs_second { " (asks for a second person)" } else { "" };
+            format!("gate {gate} of {} overridden by {by}{second}", wave(index))
+        }
+        Act::Expedite { divisor } => format!("expedited {divisor}-fold by {by}"),
+        Act::Tolerate { wave: index, failures } => {
+            format!("{} may have {failures} failures, says {by}", wave(index))
+        }
+    }
 }
 
 fn ended(outcome: Outcome) -> String {
@@ -213,7 +275,9 @@ fn member(change: &MemberChange) -> String {
         MemberChange::Verifying => "healthy".to_owned(),
         MemberChange::Updated => "updated".to_owned(),
         MemberChange::Failed { why, .. } => format!("failed: {}", failure(*why)),
-        MemberChange::Deferred { .. } => "deferred".to_owned(),
+        MemberChange::Deferred { why: DeferredWhy::DarkBefore } => "deferred".to_owned(),
+        MemberChange::Deferred { why: DeferredWhy::Cordoned } => "deferred: cordoned".to_owned(),
+        MemberChange::Deferred { why: DeferredWhy::Pinned } => "deferred: pinned".to_owned(),
         MemberChange::Requeued => "queued again".to_owned(),
         MemberChange::Unchanged => "unchanged".to_owned(),
     }
@@ -232,6 +296,7 @@ fn failure(why: FailureWhy) -> &'static str {
 
 fn wave_change(change: WaveChange) -> String {
     match change {
+        WaveChange::Gated => "waits at its gates".to_owned(),
         WaveChange::Opened { limits } => format!(
             "opens: size {}, in flight {}, failures {}, evidence {}",
             limits.size, limits.max_in_flight, limits.max_failures, limits.evidence_min
@@ -251,6 +316,9 @@ fn cause(cause: &Cause) -> String {
         }
         Cause::WaveTimeout { wave } => format!("{wave} took too long"),
         Cause::RollbackFailed { failed } => format!("{failed} failed to return"),
+        Cause::RollbackUnsafe { changes } => format!("cannot be undone: {}", changes.join(", ")),
+        Cause::AnalysisFailed { wave, message } => format!("{wave} was measured bad: {message}"),
+        Cause::Rejected { wave, by } => format!("{} rejected {wave}", by.name),
         Cause::NothingToRollBackTo => "nothing to roll back to".to_owned(),
     }
 }

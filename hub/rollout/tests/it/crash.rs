@@ -17,16 +17,15 @@ fn story(crash_at: Option<usize>) -> World {
         let labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         world.join(n, ClusterName::parse(&format!("k{n}")).unwrap(), labels);
     }
-    let wave = |name: &str| WaveSpec {
-        name: WaveName::parse(name).unwrap(),
-        members: Members::Select(Selector::parse(&format!("labels.ring == '{name}'")).unwrap()),
-        allow_empty: false,
-        settings: WaveSettings {
-            max_in_flight: Amount::Count(2),
-            min_healthy: Duration::from_secs(30),
-            soak: Duration::from_mins(2),
-            ..WaveSettings::default()
-        },
+    let settings = WaveSettings {
+        max_in_flight: Amount::Count(2),
+        min_healthy: Duration::from_secs(30),
+        soak: Duration::from_mins(2),
+        ..WaveSettings::default()
+    };
+    let wave = |name: &str| {
+        let select = Selector::parse(&format!("labels.ring == '{name}'")).unwrap();
+        WaveSpec::new(WaveName::parse(name).unwrap(), Members::Select(select), settings)
     };
     world.commit(Commitment {
         author: "alice".to_owned(),
@@ -36,6 +35,7 @@ fn story(crash_at: Option<usize>) -> World {
         strategy: Strategy { waves: ["a", "b", "c", "d"].map(wave).into(), ..Strategy::default() },
         content: "r1".to_owned(),
         own: BTreeMap::new(),
+        hard_to_undo: Vec::new(),
     });
     world.crash_at = crash_at;
     world.run(Duration::from_mins(30), Duration::from_secs(10));

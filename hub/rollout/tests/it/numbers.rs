@@ -31,6 +31,9 @@ fn fleet(numbers: impl IntoIterator<Item = u64>) -> BTreeMap<ClusterUid, Cluster
         last_heard: None,
         report: None,
         deleted: false,
+        cordon: None,
+        pin: None,
+        busy: 0,
     };
     numbers.into_iter().map(|n| (uid(n), cluster(n))).collect()
 }
@@ -87,7 +90,7 @@ proptest! {
         second in 1u32..20,
     ) {
         let mut strategy = Strategy::default();
-        let take = |count| Members::Take { select: None, count, min: 0 };
+        let take = |count| Members::Take { select: None, count, min: 0, largest: 0 };
         strategy.waves[0].members = take(Amount::Percent(first));
         let mut between = strategy.waves[0].clone();
         between.name = model::WaveName::parse("between").unwrap();

@@ -100,6 +100,13 @@ fn kind(event: &Event) -> &'static str {
         Event::Restored { .. } => "restored",
         Event::Dark { .. } => "dark",
         Event::Departed { .. } => "departed",
+        Event::Untargeted { .. } => "untargeted",
+        Event::CaughtUp { .. } => "caught up",
+        Event::Lane { .. } => "lane",
+        Event::Judged { .. } => "judged",
+        Event::Joined { .. } => "joined",
+        Event::Acted { .. } => "acted",
+        Event::Answered { .. } => "answered",
         Event::Member { change, .. } => match change {
             MemberChange::Verifying => "verifying",
             MemberChange::Updated => "updated",
@@ -116,6 +123,7 @@ fn kind(event: &Event) -> &'static str {
             MemberChange::Unchanged => "unchanged",
         },
         Event::Wave { change, .. } => match change {
+            WaveChange::Gated => "gated",
             WaveChange::Opened { .. } => "opened",
             WaveChange::Skipped => "wave skipped",
             WaveChange::Proving => "proving",
@@ -128,6 +136,9 @@ fn kind(event: &Event) -> &'static str {
             Some(Cause::RollbackFailed { .. }) => "rollback failed",
             Some(Cause::WaveTimeout { .. }) => "timeout",
             Some(Cause::NothingToRollBackTo) => "nothing to return to",
+            Some(Cause::RollbackUnsafe { .. }) => "unsafe",
+            Some(Cause::AnalysisFailed { .. }) => "measured bad",
+            Some(Cause::Rejected { .. }) => "rejected",
             Some(Cause::FailureBudget { .. }) | None => "halted",
         },
         Event::Resumed { .. } => "resumed",
@@ -145,6 +156,7 @@ fn kind(event: &Event) -> &'static str {
 /// One story: its log, or what went wrong.
 pub(crate) fn tell(seed: u64, bug: Option<Bug>) -> Result<Vec<Event>, String> {
     let mut story = Story::new(seed, bug);
+    story.world.compare = bug.is_none() && seed % 4 == 0;
     for _ in 0..STEPS {
         story.chaos();
         story.world.step(SECOND * u32::try_from(2 + story.rng.below(20)).unwrap());
@@ -255,6 +267,7 @@ impl Story {
             strategy: strategy(&mut self.rng),
             content,
             own,
+            hard_to_undo: Vec::new(),
         });
     }
 
@@ -420,15 +433,16 @@ fn strategy(rng: &mut Rng) -> Strategy {
         soak: SECOND * *rng.pick(&[0, 60]),
     };
     let mut wave = |name: &str, members: Members| WaveSpec {
-        name: WaveName::parse(name).unwrap(),
-        members,
         allow_empty: true,
-        settings: settings(rng),
+        ..WaveSpec::new(WaveName::parse(name).unwrap(), members, settings(rng))
     };
     let canaries = Selector::parse("labels.ring == 'canary'").unwrap();
     let mut waves = vec![
         wave("canary", Members::Select(canaries)),
-        wave("early", Members::Take { select: None, count: Amount::Percent(30), min: 1 }),
+        wave(
+            "early",
+            Members::Take { select: None, count: Amount::Percent(30), min: 1, largest: 0 },
+        ),
         wave("rest", Members::Rest),
     ];
     if rng.chance(30) {

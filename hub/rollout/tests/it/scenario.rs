@@ -154,10 +154,10 @@ impl Stage {
         let value = words.collect::<Vec<_>>().join(" ");
         let members = match kind {
             "select" => Members::Select(Selector::parse(&value).unwrap()),
-            "take" => Members::Take { select: None, count: amount(&value), min: 0 },
+            "take" => Members::Take { select: None, count: amount(&value), min: 0, largest: 0 },
             _ => Members::Rest,
         };
-        let mut spec = WaveSpec { name, members, allow_empty: false, settings: settings() };
+        let mut spec = WaveSpec::new(name, members, settings());
         for (key, value) in settings_text.split_whitespace().filter_map(|w| w.split_once('=')) {
             if key == "allowEmpty" {
                 spec.allow_empty = true;
@@ -219,6 +219,7 @@ impl Stage {
             strategy: self.strategy.clone(),
             content: words[0].to_owned(),
             own: own.collect::<BTreeMap<_, _>>(),
+            hard_to_undo: Vec::new(),
         });
         self.world.wake();
     }
@@ -364,6 +365,7 @@ fn member_word(state: &MemberState) -> &'static str {
 fn wave_word(state: WaveState) -> &'static str {
     match state {
         WaveState::Locked => "Locked",
+        WaveState::Gated => "Gated",
         WaveState::Open => "Open",
         WaveState::Proving => "Proving",
         WaveState::Passed { .. } => "Passed",

@@ -62,8 +62,9 @@ fn of_app(app: &AppNow) -> Vec<RolloutItem> {
 }
 
 fn item(app: &AppNow, view: &RolloutView) -> RolloutItem {
-    let kind = match app.state.rollout(view.id).map(|r| r.kind) {
+    let kind = match app.state.rollout(view.id).map(|r| &r.kind) {
         Some(Kind::Rollback { .. }) => "rollback",
+        Some(Kind::Removal { .. }) => "removal",
         Some(Kind::Forward) | None => "forward",
     };
     RolloutItem {
@@ -160,7 +161,8 @@ pub(super) async fn act(
         let text = format!("`{}` needs a reason; it stands in the log for ever", action.verb);
         return Err(Problem::bad(text).hint("add `--reason TEXT`"));
     }
-    let actor = Actor { name: "admin".to_owned(), reason: action.reason.clone() };
+    let actor =
+        Actor { name: "admin".to_owned(), reason: action.reason.clone(), ..Actor::default() };
     parts.engine.command(app.clone(), verb, actor).await?;
     let (registry, now) = (parts.registry.clone(), parts.clock.now());
     let object = format!("rollout/{app}");

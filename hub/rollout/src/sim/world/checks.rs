@@ -50,7 +50,10 @@ impl World {
             Event::Wave { wave, change: WaveChange::Passed { .. }, .. }
                 if !rollout.is_rollback() =>
             {
+                let forced = rollout.waves[*wave].overrides(&crate::Gate::Soak);
                 let soak = rollout.waves[*wave].spec.settings.soak;
+                let soak = soak / rollout.expedited.unwrap_or(1).max(1);
+                let soak = if forced { Duration::ZERO } else { soak };
                 let updated =
                     rollout.members_of(*wave).filter(|(_, m)| m.state == MemberState::Updated);
                 for (uid, member) in updated {

@@ -25,6 +25,8 @@ pub struct Hub {
     pub up: bool,
     /// How far its wall clock is off.
     pub wall_jump: SignedDuration,
+    /// It noticed a moment ago that its wall clock jumped.
+    pub stepped: bool,
     /// When the process started, in true time.
     pub(super) started: Duration,
 }
@@ -38,6 +40,7 @@ impl Hub {
             term: LeaseEpoch(1),
             up: true,
             wall_jump: SignedDuration::ZERO,
+            stepped: false,
             started: Duration::ZERO,
         }
     }
@@ -49,6 +52,7 @@ impl Hub {
             wall: wall.unwrap_or(Timestamp::MAX),
             mono: time.saturating_sub(self.started),
             term: self.term,
+            stepped: self.stepped,
         }
     }
 
@@ -64,6 +68,9 @@ impl Hub {
                 last_heard: None,
                 report: None,
                 deleted: cluster.deleted,
+                cordon: None,
+                pin: None,
+                busy: 0,
             };
             self.obs.clusters.insert(uid.clone(), seen);
             return;

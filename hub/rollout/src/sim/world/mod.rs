@@ -12,6 +12,7 @@ mod parts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,7 +23,10 @@ use model::{
 
 #[cfg(feature = "mutations")]
 use crate::Bug;
-use crate::{Actor, App, Candidate, Event, Expect, Now, Obs, OnUntarget, Refusal, Targets, Verb};
+use crate::{
+    Actor, App, Candidate, Event, Expect, Now, Obs, OnUntarget, Proven, Refusal, Scan, Targets,
+    Verb,
+};
 
 pub use hub::Hub;
 pub use parts::{Cluster, Commitment, Content, Faults, Pace};
@@ -71,6 +75,8 @@ pub struct World {
     granted: BTreeSet<(ClusterUid, Epoch, Digest)>,
     /// What is at HEAD; change it with [`World::commit`].
     pub head: Option<Commitment>,
+    /// Every commit that was ever at HEAD.
+    commits: BTreeMap<Commit, Commitment>,
     /// What each content does.
     pub contents: BTreeMap<Digest, Content>,
     /// A guard that is switched off.
@@ -78,6 +84,8 @@ pub struct World {
     pub bug: Option<Bug>,
     /// Crash after the append with this number, once.
     pub crash_at: Option<usize>,
+    /// Each decision of a burst is compared with that of a fresh look.
+    pub compare: bool,
     /// Invariants that did not hold.
     pub violations: Vec<String>,
     /// Clusters to which messages are on their way but do not arrive yet.
@@ -105,7 +113,7 @@ pub fn commit_id(n: u64) -> Commit {
 
 /// A person with a reason.
 pub fn actor(name: &str, reason: &str) -> Actor {
-    Actor { name: name.to_owned(), reason: reason.to_owned() }
+    Actor { name: name.to_owned(), reason: reason.to_owned(), ..Actor::default() }
 }
 
 impl World {
@@ -127,10 +135,12 @@ impl World {
             times: Vec::new(),
             granted: BTreeSet::new(),
             head: None,
+            commits: BTreeMap::new(),
             contents: BTreeMap::new(),
             #[cfg(feature = "mutations")]
             bug: None,
             crash_at: None,
+            compare: false,
             violations: Vec::new(),
             held: BTreeSet::new(),
             stale_candidate: false,
@@ -209,6 +219,7 @@ impl World {
 
     /// HEAD moves.
     pub fn commit(&mut self, head: Commitment) {
+        self.commits.insert(head.commit.clone(), head.clone());
         self.head = Some(head);
         self.stale_candidate = true;
     }
@@ -227,7 +238,18 @@ impl World {
             strategy: head.strategy.clone(),
             variants: selected.map(|(uid, _)| (uid.clone(), content(uid))).collect(),
             trace: None,
+            hard_to_undo: head.hard_to_undo.clone(),
         })
+    }
+
+    /// The proven release, rendered for those that HEAD selects now.
+    fn proven(&self) -> Option<Proven> {
+        let stable = self.hub.app.stable.as_ref()?;
+        let was = self.commits.get(stable.commit())?;
+        let candidate = self.hub.obs.candidate.as_ref()?;
+        let content = |uid: &ClusterUid| digest(was.own.get(uid).unwrap_or(&was.content));
+        let variants = candidate.variants.keys().map(|uid| (uid.clone(), content(uid))).collect();
+        Some(Proven { commit: stable.commit().clone(), variants })
     }
 
     /// Every hub process takes in what is seen without being told.
@@ -239,10 +261,19 @@ impl World {
         }
         if self.stale_candidate {
             self.stale_candidate = false;
-            self.hub.obs.candidate = self.candidate();
+            self.hub.obs.candidate = self.candidate().map(Arc::new);
+            self.hub.obs.proven = None;
             if let Some(stale) = &mut self.stale {
                 stale.obs.candidate.clone_from(&self.hub.obs.candidate);
             }
+        }
+    }
+
+    /// Renders the proven release anew when it is another one.
+    fn look_back(&mut self) {
+        let stable = self.hub.app.stable.as_ref().map(crate::Release::commit);
+        if self.hub.obs.proven.as_ref().map(|p| &p.commit) != stable {
+            self.hub.obs.proven = self.proven();
         }
     }
 
@@ -287,8 +318,9 @@ impl World {
         self.violations.extend(crate::check::violations(before, &event, app, now, obs));
         self.check_truth(&event);
         self.hub.before.apply(&event);
-        if let Event::Granted { cluster, grant, .. } | Event::Restored { cluster, grant, .. } =
-            &event
+        if let Event::Granted { cluster, grant, .. }
+        | Event::CaughtUp { cluster, grant, .. }
+        | Event::Restored { cluster, grant, .. } = &event
         {
             self.granted.insert((cluster.clone(), grant.epoch, grant.digest));
         }
@@ -308,15 +340,24 @@ impl World {
             return;
         }
         self.seed();
+        let mut scan = Scan::default();
         for burst in 0.. {
-            let Some(event) = crate::decide(&self.hub.app, self.now(), &self.hub.obs) else {
-                break;
-            };
+            self.look_back();
+            let now = self.now();
+            let next = scan.next(&self.hub.app, now, &self.hub.obs);
+            if self.compare && next != crate::decide(&self.hub.app, now, &self.hub.obs) {
+                self.violations.push(format!("a scan says what a fresh look does not: {next:?}"));
+            }
+            let Some(event) = next else { break };
+            let term = self.hub.term;
             if burst == BURST_MAX {
                 self.violations.push(format!("L1: decides for ever: {event:?}"));
                 return;
             }
             self.append(event);
+            if self.hub.term != term {
+                scan = Scan::default();
+            }
         }
         self.check_quiet();
         let (term, hub) = (self.hub.term, &self.hub.app);
@@ -346,7 +387,7 @@ impl World {
     /// A verb by a person.
     pub fn command(&mut self, verb: &Verb, by: &Actor) -> Result<(), Refusal> {
         self.look();
-        let event = crate::command(&self.hub.app, verb, by, self.now(), &self.hub.obs)?;
+        let event = crate::command(&self.hub.app, verb, by, None, self.now(), &self.hub.obs)?;
         self.append(event);
         self.wake();
         Ok(())

@@ -84,4 +84,6 @@ pub struct Commitment {
     pub content: String,
     /// Clusters that get other content than the rest.
     pub own: BTreeMap<ClusterUid, String>,
+    /// Changes that cannot simply be undone.
+    pub hard_to_undo: Vec<String>,
 }
