@@ -188,6 +188,7 @@ pub fn member_state(state: &MemberState) -> &'static str {
 pub fn wave_state(state: WaveState) -> &'static str {
     match state {
         WaveState::Locked => "Locked",
+        WaveState::Gated => "Gated",
         WaveState::Open => "Open",
         WaveState::Proving => "Proving",
         WaveState::Passed { .. } => "Passed",

@@ -248,6 +248,7 @@ impl<'a> Player<'a> {
                     strategy: spec.strategy.clone(),
                     content: content.clone(),
                     own: own.clone(),
+                    hard_to_undo: Vec::new(),
                 });
                 format!("{author} commits {content}")
             }
