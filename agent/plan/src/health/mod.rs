@@ -213,7 +213,11 @@ fn judge(object: &Value, context: &HealthContext, rules: &RuleSet, bug: Option<B
     {
         let name = row.name();
         return match row.rule() {
-            Ok(rule) => by_rule(view, rule, &name, believes),
+            Ok(rule) => {
+                let verdict = by_rule(view, rule, &name, believes);
+                let well = verdict.health == Health::Healthy;
+                well.then(|| generic::contradiction(view)).flatten().unwrap_or(verdict)
+            }
             Err(error) => rules::unknown(&name, error),
         };
     }
