@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use model::{AppName, ClusterUid, LeaseEpoch, Reason, Status};
 use rollout::{Actor, Event, Now, Verb};
+use sandbox::Renderers;
 
 use super::{
     Desk, Fleet,
@@ -18,6 +19,7 @@ use super::{
 use crate::{
     clock::Clock,
     content::{self, Content},
+    policy::PolicyFile,
     registry::{ClusterRecord, Registry},
     source::Sources,
     store::{
@@ -63,6 +65,10 @@ pub struct Parts {
     pub registry: Registry,
     /// Git.
     pub sources: Sources,
+    /// Kustomize and Helm.
+    pub renderers: Renderers,
+    /// What the fleet allows.
+    pub policy: Arc<PolicyFile>,
     /// What agents said.
     pub fleet: Arc<Fleet>,
     /// What is served to them.
@@ -139,9 +145,8 @@ impl Engine {
     /// Renders what is new in Git or in the fleet. A disk that is full keeps the last offers.
     fn refresh(&mut self, clusters: &Clusters) -> Option<Status> {
         let records = self.parts.registry.sources();
-        let Parts { sources, fleet, content, .. } = &self.parts;
         let names = records.keys().cloned();
-        let surveys = match self.offers.refresh(sources, names, clusters, fleet, content) {
+        let surveys = match self.offers.refresh(&self.parts, names, clusters) {
             Ok(surveys) => surveys,
             Err(error) => return Some(content_fault(&error)),
         };

@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{AppName, ClusterUid, Digest, Facts, Reason, SourceName, Status};
-use render::Diagnostic;
+use render::{Diagnostic, Kit, Target};
 use rollout::Candidate;
 
-use super::{Fleet, slot::Offer};
+use super::{Fleet, driver::Parts, slot::Offer};
 use crate::{
     content::{self, Content, Kind},
     registry::ClusterRecord,
-    source::{Snapshot, Sources},
+    source::Snapshot,
     telemetry,
 };
 
@@ -56,14 +56,14 @@ impl Offers {
     /// Renders what changed since the last call: one survey for each source that has something new.
     pub(super) fn refresh(
         &mut self,
-        sources: &Sources,
+        parts: &Parts,
         names: impl Iterator<Item = SourceName>,
         clusters: &Clusters,
-        fleet: &Fleet,
-        content: &Content,
     ) -> Result<Vec<Survey>, content::Error> {
+        let Parts { sources, fleet, content, renderers, policy, .. } = parts;
         let facts = facts(fleet);
-        let fleet_basis = basis_of(clusters, &facts);
+        let (policy, version) = policy.now();
+        let fleet_basis = format!("{} {version:?}", basis_of(clusters, &facts));
         let names: BTreeSet<_> = names.collect();
         self.basis.retain(|name, _| names.contains(name));
         let mut surveys = Vec::new();
@@ -74,8 +74,9 @@ impl Offers {
                 continue;
             }
             let trace = self.trace_of(&name, &snapshot);
-            let survey = survey(&name, &snapshot, clusters, &facts, trace.as_deref(), content)?;
-            surveys.push(survey);
+            let kit = Kit { tools: renderers, policy: policy.as_deref(), source: Some(&name) };
+            let view = View { snapshot: &snapshot, clusters, facts: &facts, kit, content };
+            surveys.push(survey(&name, &view, trace.as_deref())?);
             self.basis.insert(name, basis);
         }
         Ok(surveys)
@@ -115,14 +116,21 @@ fn basis_of(clusters: &Clusters, facts: &BTreeMap<ClusterUid, Facts>) -> Digest 
     Digest::of(text.as_bytes())
 }
 
+/// All that one App is rendered from.
+struct View<'a> {
+    snapshot: &'a Snapshot,
+    clusters: &'a Clusters,
+    facts: &'a BTreeMap<ClusterUid, Facts>,
+    kit: Kit<'a>,
+    content: &'a Content,
+}
+
 fn survey(
     source: &SourceName,
-    snapshot: &Snapshot,
-    clusters: &Clusters,
-    facts: &BTreeMap<ClusterUid, Facts>,
+    view: &View<'_>,
     trace: Option<&str>,
-    content: &Content,
 ) -> Result<Survey, content::Error> {
+    let snapshot = view.snapshot;
     let all = render::apps(&*snapshot.tree);
     let mut found = Vec::new();
     if all.refused {
@@ -137,7 +145,7 @@ fn survey(
             Err(diagnostics) => fault(snapshot, &diagnostics),
             Ok(parsed) => match parsed.reference_fault(&snapshot.revision.reference) {
                 Some(other) => fault(snapshot, &[other]),
-                None => offer(&parsed, snapshot, clusters, facts, trace, content)?,
+                None => offer(&parsed, view, trace)?,
             },
         };
         found.push(Found { source: source.clone(), app, offer: offered });
@@ -148,17 +156,20 @@ fn survey(
 /// Selects, renders once per distinct variant, stores the content.
 fn offer(
     app: &render::App,
-    snapshot: &Snapshot,
-    clusters: &Clusters,
-    facts: &BTreeMap<ClusterUid, Facts>,
+    view: &View<'_>,
     trace: Option<&str>,
-    content: &Content,
 ) -> Result<Offered, content::Error> {
+    let View { snapshot, clusters, content, .. } = view;
     let mut selected = Vec::new();
     for cluster in clusters.values() {
-        let known = facts.get(&cluster.uid).unwrap_or(&Facts::Null);
+        let known = view.facts.get(&cluster.uid).unwrap_or(&Facts::Null);
         match app.targets.selects(&cluster.labels, known) {
-            Ok(true) => selected.push((&cluster.uid, &cluster.name, &cluster.labels)),
+            Ok(true) => selected.push(Target {
+                uid: &cluster.uid,
+                name: &cluster.name,
+                labels: &cluster.labels,
+                facts: known,
+            }),
             Ok(false) => {}
             Err(error) => {
                 let message = format!("{}: cluster `{}`: {error}", app.file, cluster.name);
@@ -169,7 +180,7 @@ fn offer(
     }
     let span = tracing::info_span!("render", app = %app.name, clusters = selected.len());
     telemetry::follow(&span, trace);
-    let variants = span.in_scope(|| render::render_all(app, &*snapshot.tree, selected));
+    let variants = span.in_scope(|| render::render_all(&view.kit, app, &*snapshot.tree, selected));
     if variants.faults.iter().any(Diagnostic::is_error) {
         return Ok(fault(snapshot, &variants.faults));
     }

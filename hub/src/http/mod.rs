@@ -51,6 +51,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Where the store is; `/readyz` looks at its disk.
     pub data_dir: std::path::PathBuf,
+    /// What is to be said about the sandbox of rendering, when it is not whole.
+    pub sandbox: Option<model::Status>,
 }
 
 /// All routes.

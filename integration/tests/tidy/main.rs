@@ -12,14 +12,26 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proto", &["model"]),
     ("rollout", &["model"]),
     ("render", &["model", "rollout"]),
+    ("sandbox", &["model", "render"]),
     ("plan", &["model"]),
-    ("ctl", &["model", "proto", "rollout", "render", "plan"]),
-    ("hub", &["model", "proto", "rollout", "render"]),
+    ("ctl", &["model", "proto", "rollout", "render", "sandbox", "plan"]),
+    ("hub", &["model", "proto", "rollout", "render", "sandbox"]),
     ("agent", &["model", "proto", "plan", "simcluster"]),
     ("simcluster", &[]),
     (
         "integration",
-        &["model", "proto", "rollout", "render", "plan", "ctl", "hub", "agent", "simcluster"],
+        &[
+            "model",
+            "proto",
+            "rollout",
+            "render",
+            "sandbox",
+            "plan",
+            "ctl",
+            "hub",
+            "agent",
+            "simcluster",
+        ],
     ),
 ];
 
@@ -29,6 +41,7 @@ const CRATES: &[(&str, &str)] = &[
     ("proto", "proto"),
     ("rollout", "hub/rollout"),
     ("render", "hub/render"),
+    ("sandbox", "hub/sandbox"),
     ("plan", "agent/plan"),
     ("ctl", "hub/ctl"),
     ("hub", "hub"),
@@ -75,6 +88,8 @@ const NAMED_IN: &[(&str, &[&str])] = &[
         &["hub/src/grpc/", "proto/", "agent/src/link/", "agent/src/identity/", "integration/"],
     ),
     ("backoff", &["agent/src/pauses.rs"]),
+    ("landlock", &["hub/sandbox/src/launch/"]),
+    ("seccompiler", &["hub/sandbox/src/launch/"]),
 ];
 
 /// Lines of a file of product code.

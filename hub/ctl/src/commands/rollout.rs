@@ -133,7 +133,11 @@ async fn watch(app: &str, context: &Context) -> Result<Exit, Error> {
             if line != shown {
                 match context.output.format {
                     Format::Json => Output::data(&json_line(rollout)?)?,
-                    Format::Table | Format::Name => Output::data(&line)?,
+                    Format::Name
+                    | Format::Table
+                    | Format::Yaml
+                    | Format::Markdown
+                    | Format::Sarif => Output::data(&line)?,
                 }
                 shown = line;
             }
