@@ -61,6 +61,12 @@ pub fn apps(tree: &dyn Tree) -> Found {
     found
 }
 
+/// A folder that the path of an App can lead to.
+pub(crate) fn some_path(app: &App, tree: &dyn Tree) -> Option<String> {
+    let every = app.path.every(app.folder(), |path| folders(tree, path).or(Err(())));
+    every.ok()?.into_iter().next()
+}
+
 /// Names of the folders in a folder, links followed, hidden ones left out.
 pub(crate) fn folders(tree: &dyn Tree, folder: &str) -> Result<Vec<String>, Lost> {
     let place = walk::resolve(tree, folder)?;

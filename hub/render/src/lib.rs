@@ -54,6 +54,7 @@ pub use apps::{Found, apps};
 pub use diagnostic::{Diagnostic, Position, Severity};
 pub use fill::{Text, Values};
 pub use fleet::{FleetCluster, Target};
+pub use forms::wants_tools;
 pub use kit::Kit;
 pub use lint::{lint, lint_fleet};
 pub use place::{Placement, place};

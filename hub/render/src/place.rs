@@ -90,6 +90,9 @@ fn observed(cluster: &FleetCluster) -> (ClusterUid, ClusterObs) {
         last_heard: None,
         report: None,
         deleted: false,
+        cordon: None,
+        pin: None,
+        busy: 0,
     };
     (cluster.uid.clone(), observed)
 }

@@ -9,11 +9,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use model::{AppName, ClusterUid, LeaseEpoch, Reason, Status};
 use rollout::{Actor, Event, Now, Verb};
 use sandbox::Renderers;
+use tokio::sync::watch;
 
 use super::{
     Desk, Fleet,
+    claims::Claims,
     handle::{Asked, Board, CommandError},
-    offer::Offers,
+    offer::{Found, News, Offered, Offers, Survey},
     slot::{AppNow, Slot},
 };
 use crate::{
@@ -88,6 +90,9 @@ pub struct Parts {
 pub(super) struct Engine {
     parts: Parts,
     offers: Offers,
+    claims: Claims,
+    /// What was rendered and waits for another App to give an object up.
+    blocked: BTreeMap<AppName, Found>,
     slots: BTreeMap<AppName, Slot>,
     board: Arc<Board>,
 }
@@ -102,7 +107,13 @@ impl Engine {
             let slot = load(&parts.log, &app)?;
             slots.insert(app, slot);
         }
-        Ok(Engine { parts, offers: Offers::default(), slots, board })
+        let (claims, blocked) = (Claims::default(), BTreeMap::new());
+        Ok(Engine { parts, offers: Offers::default(), claims, blocked, slots, board })
+    }
+
+    /// Rises when something was rendered.
+    pub(super) fn rendered(&self) -> watch::Receiver<u64> {
+        self.offers.moved()
     }
 
     /// Rereads, decides, publishes; returns when time alone could change something.
@@ -142,54 +153,97 @@ impl Engine {
         Ok(wakeup)
     }
 
-    /// Renders what is new in Git or in the fleet. A disk that is full keeps the last offers.
+    /// Begins to render what is new in Git or in the fleet, and takes what is rendered. A disk that is full
+    /// keeps the last offers.
     fn refresh(&mut self, clusters: &Clusters) -> Option<Status> {
         let records = self.parts.registry.sources();
-        let names = records.keys().cloned();
-        let surveys = match self.offers.refresh(&self.parts, names, clusters) {
-            Ok(surveys) => surveys,
+        self.offers.refresh(&self.parts, records.keys().cloned(), clusters);
+        let news = match self.offers.news() {
+            Ok(news) => news,
             Err(error) => return Some(content_fault(&error)),
         };
-        for survey in surveys {
-            let found: Vec<_> = survey.found.iter().map(|f| f.app.clone()).collect();
-            for f in survey.found {
-                self.take(f);
-            }
-            for (name, slot) in &mut self.slots {
-                if slot.source.as_ref() != Some(&survey.source) || found.contains(name) {
-                    continue;
-                }
-                match &survey.refused {
-                    Some(fault) => slot.offer.fault = Some(fault.clone()),
-                    None => gone(slot, "its `app.yaml` is no longer in the source"),
-                }
+        for one in news {
+            match one {
+                News::Found(found) => self.take(*found),
+                News::Survey(survey) => self.survey(&survey),
             }
         }
-        for slot in self.slots.values_mut() {
+        for (name, slot) in &mut self.slots {
             if slot.source.as_ref().is_some_and(|source| !records.contains_key(source)) {
                 gone(slot, "its source was deleted");
                 slot.source = None;
+                self.claims.forget(name);
             }
         }
         None
     }
 
-    fn take(&mut self, found: super::offer::Found) {
-        let super::offer::Found { source, app, offer } = found;
+    /// Learns which Apps a source has.
+    fn survey(&mut self, survey: &Survey) {
+        for (name, slot) in &mut self.slots {
+            if slot.source.as_ref() != Some(&survey.source) || survey.apps.contains(name) {
+                continue;
+            }
+            if let Some(fault) = &survey.refused {
+                slot.offer.fault = Some(fault.clone());
+            } else {
+                gone(slot, "its `app.yaml` is no longer in the source");
+                self.claims.forget(name);
+                self.blocked.remove(name);
+            }
+        }
+    }
+
+    /// Takes what was rendered, unless another App holds an object of it on one of its clusters.
+    fn take(&mut self, found: Found) {
+        let mut open = vec![found];
+        while let Some(found) = open.pop() {
+            let app = found.app.clone();
+            self.blocked.remove(&app);
+            let held = match &found.offer {
+                Offered::Candidate(ready) => Some(ready.held.clone()),
+                Offered::Fault { .. } => None,
+            };
+            let conflict = held.as_ref().and_then(|held| self.claims.conflict(&app, held));
+            let Some((key, other)) = conflict else {
+                if self.accept(found)
+                    && let Some(held) = held
+                {
+                    self.claims.take(&app, held);
+                    // What it gave up may be what others wait for.
+                    open.extend(std::mem::take(&mut self.blocked).into_values());
+                }
+                continue;
+            };
+            let message =
+                format!("App `{other}` holds {key} on a cluster that App `{app}` selects");
+            let Found { source, offer, .. } = &found;
+            let revision = match offer {
+                Offered::Candidate(ready) => ready.candidate.revision().to_string(),
+                Offered::Fault { revision, .. } => revision.clone(),
+            };
+            let status = Status::because(Reason::ObjectClaimedTwice, message);
+            let offer = Offered::Fault { status, revision };
+            self.accept(Found { source: source.clone(), app: app.clone(), offer });
+            self.blocked.insert(app, found);
+        }
+    }
+
+    /// Puts an offer into its slot; `false` when another source holds an App of that name.
+    fn accept(&mut self, found: Found) -> bool {
+        let Found { source, app, offer } = found;
         let slot = self
             .slots
             .entry(app.clone())
             .or_insert_with(|| Slot::new(rollout::App::new(app.clone()), 1));
-        match &slot.source {
-            Some(owner) if *owner != source => {
-                tracing::warn!(%app, %owner, %source, "two sources hold an app of one name; the first keeps it");
-            }
-            _ => {
-                slot.source = Some(source);
-                slot.offer.take(offer);
-                slot.learn_revisions();
-            }
+        if let Some(owner) = slot.source.as_ref().filter(|owner| **owner != source) {
+            tracing::warn!(%app, %owner, %source, "two sources hold an app of one name; the first keeps it");
+            return false;
         }
+        slot.source = Some(source);
+        slot.offer.take(offer);
+        slot.learn_revisions();
+        true
     }
 
     /// Decides one App until nothing is left, and publishes what follows.

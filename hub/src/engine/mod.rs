@@ -13,6 +13,8 @@
 mod handle;
 mod driver;
 mod offer;
+mod claims;
+mod bench;
 mod slot;
 mod desk;
 mod fleet;

@@ -48,6 +48,15 @@ pub(crate) fn objects(
     Ok((objects, notes))
 }
 
+/// Whether rendering an App runs a tool, told cheaply: a wrong guess costs nothing but its place in a queue.
+pub fn wants_tools(app: &App, tree: &dyn Tree) -> bool {
+    if app.overrides.iter().any(|one| !one.patches.is_empty()) {
+        return true;
+    }
+    let Some(path) = crate::apps::some_path(app, tree) else { return false };
+    !matches!(detect(app, tree, &path), Ok(Detected::Plain) | Err(_))
+}
+
 /// What the folder is for.
 pub(crate) enum Detected {
     Plain,
