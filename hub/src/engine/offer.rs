@@ -81,7 +81,7 @@ pub(super) struct Survey {
 /// What was found out.
 #[derive(Debug)]
 pub(super) enum News {
-    Survey(Survey),
+    Survey(Box<Survey>),
     Found(Box<Found>),
 }
 
@@ -181,8 +181,10 @@ impl Offers {
             if number <= *taken {
                 continue;
             }
-            if let Ok(News::Survey(Survey { apps, refused: None, .. })) = &news {
-                present.clone_from(apps);
+            if let Ok(News::Survey(survey)) = &news
+                && survey.refused.is_none()
+            {
+                present.clone_from(&survey.apps);
             }
             match news {
                 Ok(news) => {
@@ -262,13 +264,12 @@ impl View {
         let message = "rendering broke off; the log of the hub has the place";
         let status = Status::because(Reason::Internal, message);
         let revision = self.snapshot.revision.to_string();
-        match app {
-            Some(app) => self.found(app, Ok(Offered::Fault { status, revision })),
-            None => {
-                let (source, apps) = (self.source.clone(), BTreeSet::new());
-                self.done(None, Ok(News::Survey(Survey { source, apps, refused: Some(status) })))
-            }
+        if let Some(app) = app {
+            return self.found(app, Ok(Offered::Fault { status, revision }));
         }
+        let (source, apps) = (self.source.clone(), BTreeSet::new());
+        let survey = Survey { source, apps, refused: Some(status) };
+        self.done(None, Ok(News::Survey(Box::new(survey))))
     }
 }
 
@@ -285,33 +286,34 @@ fn survey(view: &Arc<View>, bench: &Bench<Done>) -> Vec<Done> {
             Offered::Candidate(_) => None,
         };
         let survey = Survey { source, apps: BTreeSet::new(), refused };
-        return vec![view.done(None, Ok(News::Survey(survey)))];
+        return vec![view.done(None, Ok(News::Survey(Box::new(survey))))];
     }
     let apps = all.apps.keys().cloned().collect();
-    bench.tell(view.done(None, Ok(News::Survey(Survey { source, apps, refused: None }))));
+    bench.tell(view.done(None, Ok(News::Survey(Box::new(Survey { source, apps, refused: None })))));
     let mut done = Vec::new();
     for (name, parsed) in all.apps {
-        let faults = match parsed {
-            Err(faults) => faults,
-            Ok(app) => match app.reference_fault(&view.snapshot.revision.reference) {
-                Some(other) => vec![other],
-                None => {
-                    let lane = match render::wants_tools(&app, &*view.snapshot.tree) {
-                        true => Lane::Tools,
-                        false => Lane::Plain,
-                    };
-                    let own = Arc::clone(view);
-                    let subject = (view.source.clone(), Some(name.clone()));
-                    bench.add(lane, subject, view.panicked(Some(name)), move |_| {
-                        vec![own.found(app.name.clone(), offer(&app, &own))]
-                    });
-                    continue;
-                }
-            },
-        };
-        done.push(view.found(name, Ok(fault(&view.snapshot, &faults))));
+        let reference = &view.snapshot.revision.reference;
+        let checked = parsed.and_then(|app| match app.reference_fault(reference) {
+            Some(other) => Err(vec![other]),
+            None => Ok(app),
+        });
+        match checked {
+            Ok(app) => queue(view, bench, app),
+            Err(faults) => done.push(view.found(name, Ok(fault(&view.snapshot, &faults)))),
+        }
     }
     done
+}
+
+fn queue(view: &Arc<View>, bench: &Bench<Done>, app: render::App) {
+    let tools = render::wants_tools(&app, &*view.snapshot.tree);
+    let lane = if tools { Lane::Tools } else { Lane::Plain };
+    let subject = (view.source.clone(), Some(app.name.clone()));
+    let panicked = view.panicked(Some(app.name.clone()));
+    let own = Arc::clone(view);
+    bench.add(lane, subject, panicked, move |_| {
+        vec![own.found(app.name.clone(), offer(&app, &own))]
+    });
 }
 
 /// Selects, renders once per distinct variant, stores the content.

@@ -8,6 +8,7 @@
 //! | `post-delete`, `pre-rollback`, `post-rollback` | left out, with a note |
 //! | `test` | left out |
 //! | hook weight | `tidegate.dev/wave` |
+//! | a hook of several phases | the first of them |
 //! | hook on something that does not run | an ordinary object of an early wave |
 //! | `crds/` | ordinary objects: also upgraded, which Helm never does |
 
@@ -24,7 +25,7 @@ const HELM_HOOK: &str = "helm.sh/hook";
 const HELM_WEIGHT: &str = "helm.sh/hook-weight";
 const HELM_POLICY: &str = "helm.sh/hook-delete-policy";
 const HOOK: &str = "tidegate.dev/hook";
-const POLICY: &str = "tidegate.dev/hook-delete-policy";
+const POLICY: &str = "tidegate.dev/hook-delete";
 const WAVE: &str = "tidegate.dev/wave";
 
 /// Before everything else: what a hook needs and does not run itself.
@@ -86,7 +87,13 @@ pub(super) fn mapped(node: &mut Node, file: &str, notes: &mut Notes) -> bool {
         "hooks for install and upgrade run once for each release, also the first and after a rollback",
         file,
     );
-    annotate(node, HOOK, &phases.into_iter().collect::<Vec<_>>().join(","));
+    // The agent runs a hook in one phase: the first in which Helm would.
+    let order = ["pre-apply", "post-apply", "pre-delete"];
+    if phases.len() > 1 {
+        notes.say("a hook for several phases runs in the first of them only", file);
+    }
+    let first = order.into_iter().find(|phase| phases.contains(phase)).unwrap_or("pre-apply");
+    annotate(node, HOOK, first);
     if weight != "0" {
         annotate(node, WAVE, &weight);
     }

@@ -16,18 +16,18 @@ use super::*;
 
 /// One tree or chart.
 #[derive(Debug, Default)]
-struct Tree {
-    name: String,
-    files: BTreeMap<String, String>,
+pub(crate) struct Tree {
+    pub(crate) name: String,
+    pub(crate) files: BTreeMap<String, String>,
     links: BTreeMap<String, String>,
     /// For the tool by hand: more arguments, and arguments that are left out.
     more: Vec<String>,
     less: Vec<String>,
     /// For the App: fields of `helm`.
-    settings: String,
+    pub(crate) settings: String,
 }
 
-fn trees(text: &str) -> Vec<Tree> {
+pub(crate) fn trees(text: &str) -> Vec<Tree> {
     let mut trees: Vec<Tree> = Vec::new();
     let mut file: Option<String> = None;
     for line in text.lines() {
@@ -96,11 +96,14 @@ fn octal() -> serde_saphyr::Options {
     serde_saphyr::options! { legacy_octal_numbers: true, strict_booleans: true }
 }
 
-/// The objects of the App.
-fn by_us(tree: &Tree, source: &str) -> Vec<Json> {
+/// An App with this `source`, and its repository.
+pub(crate) fn app_and_files(
+    tree: &Tree,
+    source: &str,
+) -> Result<(render::App, MemoryTree), Vec<render::Diagnostic>> {
     let app = format!(
-        "apiVersion: tidegate.dev/v1alpha1\nkind: App\nmetadata: {{name: web}}\nspec:\n  \
-         source: {{{source}}}\n  targets: {{select: \"true\"}}\n"
+        "apiVersion: tidegate.dev/v1alpha1\nkind: App\nmetadata: {{name: web}}\nspec: {{targets: {{select: \"true\"}}, \
+         source: {{{source}}}}}\n"
     );
     let mut files = MemoryTree::new().file("apps/web/app.yaml", app);
     for (path, text) in &tree.files {
@@ -109,15 +112,26 @@ fn by_us(tree: &Tree, source: &str) -> Vec<Json> {
     for (path, target) in &tree.links {
         files.insert_link(&format!("apps/web/{path}"), target);
     }
-    let tools = renderers();
-    let kit = Kit { tools: &tools, policy: None, source: None };
-    let app = render::apps(&files).apps.into_values().next().unwrap().unwrap();
-    let cluster = FleetCluster {
+    let app = render::apps(&files).apps.into_values().next().unwrap()?;
+    Ok((app, files))
+}
+
+/// Some cluster.
+pub(crate) fn target() -> FleetCluster {
+    FleetCluster {
         uid: ClusterUid::parse("00000000-0000-4000-8000-000000000001").unwrap(),
         name: ClusterName::parse("eu-1").unwrap(),
         labels: Labels::new(),
         facts: Facts::Null,
-    };
+    }
+}
+
+/// The objects of the App.
+fn by_us(tree: &Tree, source: &str) -> Vec<Json> {
+    let (app, files) = app_and_files(tree, source).unwrap();
+    let tools = renderers();
+    let kit = Kit { tools: &tools, policy: None, source: None };
+    let cluster = target();
     let rendered = render::render(&kit, &app, &files, (&cluster).into()).unwrap_or_else(|faults| {
         panic!("{}: {}", tree.name, faults.iter().map(ToString::to_string).collect::<String>())
     });

@@ -4,6 +4,7 @@
 
 mod walls;
 mod tools;
+mod hostile;
 mod equal;
 
 use std::path::{Path, PathBuf};
