@@ -11,6 +11,8 @@ mod variants;
 mod links;
 mod repository;
 mod claims;
+mod policy;
+mod preview;
 
 use std::collections::BTreeMap;
 

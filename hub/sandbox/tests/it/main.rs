@@ -5,6 +5,7 @@
 mod walls;
 mod tools;
 mod hostile;
+mod variants;
 mod equal;
 
 use std::path::{Path, PathBuf};
