@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args, output: Output) -> Result<Exit, Error> {
             let lines: Vec<String> = all.iter().map(Judged::path).collect();
             Output::data(&crate::output::safe(&lines.join("\n")))?;
         }
-        Format::Table | Format::Yaml | Format::Markdown | Format::Sarif => {
+        Format::Table => {
             let mut table = Table::new(&["NAMESPACE", "KIND", "NAME", "HEALTH", "MESSAGE"]);
             for one in &all {
                 let health = one.health.to_string();

@@ -133,11 +133,7 @@ async fn watch(app: &str, context: &Context) -> Result<Exit, Error> {
             if line != shown {
                 match context.output.format {
                     Format::Json => Output::data(&json_line(rollout)?)?,
-                    Format::Name
-                    | Format::Table
-                    | Format::Yaml
-                    | Format::Markdown
-                    | Format::Sarif => Output::data(&line)?,
+                    Format::Table | Format::Name => Output::data(&line)?,
                 }
                 shown = line;
             }
