@@ -13,11 +13,11 @@ const TEMPLATE: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: 
     replicas: {{ .Values.replicas }}\n  template: {spec: {containers: [{name: web, image: \"{{ .Values.region }}/web\"}]}}\n";
 
 fn tree(files: &[(&str, &str)], settings: &str) -> Tree {
-    Tree {
-        files: files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect(),
-        settings: settings.to_owned(),
-        ..Tree::default()
-    }
+    let mut tree = Tree::default();
+    tree.files =
+        files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+    settings.clone_into(&mut tree.settings);
+    tree
 }
 
 fn fleet(size: usize) -> Vec<FleetCluster> {
