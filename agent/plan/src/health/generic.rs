@@ -56,6 +56,8 @@ const BAD: &[&str] = &[
     "ReconcileError",
     "ReconcileFailed",
     "ReplicaFailure",
+    "ReleaseFailed",
+    "Irreconcilable",
 ];
 /// Conditions that are true while something goes on.
 const BUSY: &[&str] = &[

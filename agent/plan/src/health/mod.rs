@@ -200,6 +200,12 @@ fn judge(object: &Value, context: &HealthContext, rules: &RuleSet, bug: Option<B
     let view = View { object, context };
     let (group, version) = split(view.text("/apiVersion"));
     let kind = view.text("/kind");
+    let group = match (group, kind) {
+        // Where they were served from before they moved.
+        ("extensions", "Ingress") => "networking.k8s.io",
+        ("extensions", _) => "apps",
+        _ => group,
+    };
     let believes = bug == Some(Bug::NaiveGeneration);
     if let Some(verdict) = stale::terminating(view) {
         return verdict;

@@ -137,7 +137,9 @@ fn cases(mut per_rule: impl FnMut(&str, &Value, usize)) -> Vec<Case> {
 fn every_case_beside_a_rule_is_judged_as_written_there() {
     let mut faults = Vec::new();
     for case in cases(|_, _, _| ()) {
-        for context in [HealthContext::timeless(), HealthContext::at(later())] {
+        // One kind of a rule shows as well as all that time changes nothing.
+        let times = [HealthContext::timeless(), HealthContext::at(later())];
+        for context in times.into_iter().take(1 + usize::from(case.first)) {
             let verdict = health(&case.object, &context);
             if verdict.health.to_string() != case.expect {
                 let Verdict { health, message, .. } = &verdict;
@@ -154,7 +156,7 @@ fn every_case_beside_a_rule_is_judged_as_written_there() {
 fn a_file_of_the_library_is_a_file_of_rules_of_a_user() {
     let mut sets: BTreeMap<String, RuleSet> = BTreeMap::new();
     let mut faults = Vec::new();
-    for case in cases(|_, _, _| ()) {
+    for case in cases(|_, _, _| ()).into_iter().filter(|case| case.first) {
         let set = sets.entry(case.file.clone()).or_insert_with(|| {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("health").join(&case.file);
             let text = std::fs::read_to_string(path).unwrap();
