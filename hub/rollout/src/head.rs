@@ -116,6 +116,11 @@ fn judgement(look: Look<'_>, candidate: &Candidate) -> Judgement {
 /// A commit while a rollout is active.
 fn beside(look: Look<'_>, candidate: &Candidate, active: &Rollout) -> Judgement {
     let head = look.app.head.as_ref();
+    if matches!(active.kind, Kind::Removal { .. }) && lagging(look, candidate).is_empty() {
+        // Everybody who is still a target has it: what is left to do is the removal itself.
+        let stands = head.is_some_and(|h| h.revision.commit == candidate.commit);
+        return if stands { Judgement::Keep } else { Judgement::Say(Verdict::Unchanged) };
+    }
     let forward = active.is_forward();
     let own = forward && *active.release.commit() == candidate.commit;
     if own && head.is_some_and(|h| h.verdict == Verdict::Rollout(active.id)) {
