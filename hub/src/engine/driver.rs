@@ -7,13 +7,14 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use model::{AppName, ClusterUid, LeaseEpoch, Reason, Status};
-use rollout::{Actor, Event, Now, Verb};
+use rollout::{Actor, Event, Now, Scan, Verb};
 use sandbox::Renderers;
 use tokio::sync::watch;
 
 use super::{
     Desk, Fleet,
     claims::Claims,
+    feed::{Feed, Watch},
     handle::{Asked, Board, CommandError},
     offer::{Found, News, Offered, Offers, Survey},
     slot::{AppNow, Slot},
@@ -93,6 +94,7 @@ pub(super) struct Engine {
     claims: Claims,
     /// What was rendered and waits for another App to give an object up.
     blocked: BTreeMap<AppName, Found>,
+    watch: Watch,
     slots: BTreeMap<AppName, Slot>,
     board: Arc<Board>,
 }
@@ -108,7 +110,8 @@ impl Engine {
             slots.insert(app, slot);
         }
         let (claims, blocked) = (Claims::default(), BTreeMap::new());
-        Ok(Engine { parts, offers: Offers::default(), claims, blocked, slots, board })
+        let watch = Watch::new(parts.clock.clone(), parts.lease);
+        Ok(Engine { parts, offers: Offers::default(), claims, blocked, watch, slots, board })
     }
 
     /// Rises when something was rendered.
@@ -121,14 +124,16 @@ impl Engine {
         let clusters = self.parts.registry.clusters();
         let mut fault = self.refresh(&clusters);
         let mut answers = Vec::new();
+        let feed = self.feed();
         for Asked { app, verb, actor, reply } in asked {
-            let answer = self.ask(&app, &verb, &actor, &clusters)?;
+            let answer = self.ask(&app, &verb, &actor, &clusters, &feed)?;
             answers.push((reply, answer));
         }
-        let mut wakeup: Option<Duration> = None;
+        let feed = self.feed();
+        let mut wakeup = feed.thaws(&clusters);
         let mut seen = BTreeMap::new();
         for name in self.slots.keys().cloned().collect::<Vec<_>>() {
-            match self.settle(&name, &clusters) {
+            match self.settle(&name, &clusters, &feed) {
                 Ok(Some((app, next))) => {
                     wakeup = wakeup.into_iter().chain(next).min();
                     seen.insert(name, app);
@@ -251,16 +256,19 @@ impl Engine {
         &mut self,
         name: &AppName,
         clusters: &Clusters,
+        feed: &Feed,
     ) -> Result<Option<(AppNow, Option<Duration>)>, Error> {
-        let now = self.now();
+        let now = self.watch.now();
         let Some(slot) = self.slots.get_mut(name) else { return Ok(None) };
-        let obs = slot.observe(clusters, &self.parts.fleet);
+        let mut obs = slot.observe(clusters, &self.parts.fleet);
+        feed.pour(name, clusters, &mut obs);
+        let mut scan = Scan::default();
         let mut decided = 0;
         loop {
             let mut state = Arc::clone(&slot.state);
             let mut events = Vec::new();
             while events.len() < EVENTS_PER_WRITE_MAX
-                && let Some(event) = rollout::decide(&state, now, &obs)
+                && let Some(event) = scan.next(&state, now, &obs)
             {
                 step(&mut state, &event, now, &obs);
                 events.push(event);
@@ -300,12 +308,14 @@ impl Engine {
         verb: &Verb,
         actor: &Actor,
         clusters: &Clusters,
+        feed: &Feed,
     ) -> Result<Result<(), CommandError>, Error> {
-        let now = self.now();
+        let now = self.watch.now();
         let Some(slot) = self.slots.get_mut(app) else {
             return Ok(Err(CommandError::NoSuchApp(app.clone())));
         };
-        let obs = slot.observe(clusters, &self.parts.fleet);
+        let mut obs = slot.observe(clusters, &self.parts.fleet);
+        feed.pour(app, clusters, &mut obs);
         let event = match rollout::command(&slot.state, verb, actor, None, now, &obs) {
             Ok(event) => event,
             Err(refusal) => return Ok(Err(CommandError::Refused(refusal))),
@@ -333,10 +343,9 @@ impl Engine {
         Ok(())
     }
 
-    fn now(&self) -> Now {
-        let clock = &self.parts.clock;
-        let (wall, mono) = (clock.now(), clock.since_start());
-        Now { wall, mono, term: self.parts.lease, stepped: false }
+    fn feed(&mut self) -> Feed {
+        let now = self.watch.now();
+        Feed::new(&self.parts.registry, &self.parts.fleet, &self.slots, now)
     }
 }
 

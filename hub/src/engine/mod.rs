@@ -15,6 +15,7 @@ mod driver;
 mod offer;
 mod claims;
 mod bench;
+mod feed;
 mod slot;
 mod desk;
 mod fleet;

@@ -9,8 +9,8 @@ use std::{
 use jiff::Timestamp;
 use model::{AppName, ClusterName, ClusterUid, Commit, Digest, LeaseEpoch, Selector, WaveName};
 use rollout::{
-    Amount, App, Candidate, ClusterObs, Event, Expect, Members, Now, Obs, OnUntarget, Scan, Strategy,
-    Targets, WaveSettings, WaveSpec,
+    Amount, App, Candidate, ClusterObs, Event, Expect, Members, Now, Obs, OnUntarget, Scan,
+    Strategy, Targets, WaveSettings, WaveSpec,
 };
 
 use super::{Options, table::Row};
@@ -71,7 +71,8 @@ fn ms(time: Duration) -> String {
 /// Least squares through the logarithms.
 fn slope(points: &[(u64, Duration)]) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
-    let logs: Vec<_> = points.iter().map(|(n, t)| ((*n as f64).ln(), t.as_secs_f64().ln())).collect();
+    let logs: Vec<_> =
+        points.iter().map(|(n, t)| ((*n as f64).ln(), t.as_secs_f64().ln())).collect();
     #[expect(clippy::cast_precision_loss, reason = "four points")]
     let n = logs.len() as f64;
     let (x, y) = logs.iter().fold((0.0, 0.0), |(x, y), p| (x + p.0 / n, y + p.1 / n));
@@ -86,7 +87,8 @@ fn one_report(world: &mut World) -> Result<Row, Error> {
     if scan.next(&world.app, world.now, &world.obs).is_some() {
         return Err(fault("something was left to decide"));
     }
-    let uids: Vec<_> = world.obs.clusters.keys().take(usize::try_from(REPORTS).unwrap_or(0)).cloned().collect();
+    let uids: Vec<_> =
+        world.obs.clusters.keys().take(usize::try_from(REPORTS).unwrap_or(0)).cloned().collect();
     let begin = Instant::now();
     for uid in &uids {
         if let Some(seen) = world.obs.clusters.get_mut(uid) {
@@ -107,14 +109,18 @@ fn remembered(world: &World) -> Result<Row, Error> {
     let text = serde_json::to_vec(&world.app).map_err(fault)?;
     let packed = hub::store::pack(&text);
     let each = packed.len() as u64 / SIZES[3];
-    let how = format!("snapshot in the store, every cluster in flight; {} B as plain JSON", text.len() as u64 / SIZES[3]);
+    let how = format!(
+        "snapshot in the store, every cluster in flight; {} B as plain JSON",
+        text.len() as u64 / SIZES[3]
+    );
     Ok(Row::value("memory of one (App, cluster) in the store", each, "B", how))
 }
 
 /// A long log, folded.
 fn fold(world: &World, options: &Options) -> Row {
     let wanted = options.samples(LOG, LOG / 10);
-    let grants: Vec<&Event> = world.log.iter().filter(|e| matches!(e, Event::Granted { .. })).collect();
+    let grants: Vec<&Event> =
+        world.log.iter().filter(|e| matches!(e, Event::Granted { .. })).collect();
     let acks = grants.iter().filter_map(|event| match event {
         Event::Granted { cluster, grant, at, .. } => {
             Some(Event::Acked { cluster: cluster.clone(), grant: *grant, at: *at })
@@ -130,7 +136,12 @@ fn fold(world: &World, options: &Options) -> Row {
         app.apply(event);
     }
     let took = begin.elapsed();
-    Row::value(format!("fold of {wanted} events"), ms(took), "ms", "grants and acknowledgements of 10,000 clusters")
+    Row::value(
+        format!("fold of {wanted} events"),
+        ms(took),
+        "ms",
+        "grants and acknowledgements of 10,000 clusters",
+    )
 }
 
 /// A fleet of which every cluster is there, and a release for all of it in one wave.
@@ -153,10 +164,8 @@ impl World {
             let uid = ClusterUid::parse(&text).map_err(fault)?;
             clusters.insert(uid, cluster(n)?);
         }
-        let settings = WaveSettings {
-            max_in_flight: Amount::Percent(100),
-            ..WaveSettings::default()
-        };
+        let settings =
+            WaveSettings { max_in_flight: Amount::Percent(100), ..WaveSettings::default() };
         let name = WaveName::parse("all").map_err(fault)?;
         let strategy = Strategy {
             probe: 0,
