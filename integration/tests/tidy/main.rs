@@ -55,6 +55,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("sled", &["hub/src/store/"]),
     ("gix", &["hub/src/source/git"]),
     ("russh", &["hub/src/source/git"]),
+    ("pgp", &["hub/src/source/git"]),
     ("rcgen", &["hub/src/pki/", "agent/src/identity/", "integration/"]),
     (
         "rustls",
