@@ -283,11 +283,13 @@ impl Sources {
         if let Some(remote) = remotes.get(&key) {
             return Ok(remote.clone());
         }
-        let (vault, pauses) = (self.0.vault.clone(), self.0.pauses.clone());
-        let (folder, clock) = (&self.0.folder, self.0.clock.clone());
-        let limits = self.0.limits;
-        let remote = git::remote_for(folder, key.clone(), config, limits, vault, clock, pauses)?;
-        let remote = Arc::new(remote);
+        let means = git::Means {
+            limits: self.0.limits,
+            vault: self.0.vault.clone(),
+            clock: self.0.clock.clone(),
+            pauses: self.0.pauses.clone(),
+        };
+        let remote = Arc::new(git::remote_for(&self.0.folder, key.clone(), config, means)?);
         remotes.insert(key, remote.clone());
         Ok(remote)
     }

@@ -71,20 +71,27 @@ struct Offer {
     id: ObjectId,
 }
 
+/// What a remote works with.
+#[derive(Debug, Clone)]
+pub(super) struct Means {
+    pub(super) limits: SourceLimits,
+    pub(super) vault: Vault,
+    pub(super) clock: Clock,
+    pub(super) pauses: Pauses,
+}
+
 /// A remote for `config`. Needs a tokio runtime.
 pub(super) fn remote_for(
     folder: &Path,
     key: String,
     config: &Arc<SourceConfig>,
-    limits: SourceLimits,
-    vault: Vault,
-    clock: Clock,
-    pauses: Pauses,
+    means: Means,
 ) -> Result<Remote, ConfigError> {
     let place = config.place()?;
     let (url, host) = (config.url.clone(), place.host.clone());
+    let (limits, vault) = (means.limits, means.vault.clone());
     let link = Link::new(config.clone(), place, limits, vault, Handle::current());
-    Ok(Remote::new(folder, key, url, host, link, limits, clock, pauses))
+    Ok(Remote::new(folder, key, (url, host), link, means))
 }
 
 impl Mirror {

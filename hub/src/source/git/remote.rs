@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use gix::{ObjectId, Repository, bstr::ByteSlice};
@@ -17,6 +17,7 @@ use model::{Reason, SourceName};
 use tokio::sync::Notify;
 
 use super::{
+    Means,
     call::Call,
     connect::{self, Link},
     fault, watchdog,
@@ -83,12 +84,9 @@ impl Remote {
     pub(super) fn new(
         folder: &Path,
         key: String,
-        url: String,
-        host: String,
+        (url, host): (String, String),
         link: Link,
-        limits: SourceLimits,
-        clock: Clock,
-        pauses: Pauses,
+        means: Means,
     ) -> Remote {
         let name = model::Digest::of(key.as_bytes()).to_string();
         let name = name.rsplit(':').next().unwrap_or_default().get(..16).unwrap_or_default();
@@ -97,10 +95,10 @@ impl Remote {
             key,
             url,
             host,
-            limits,
-            clock,
+            limits: means.limits,
+            clock: means.clock,
             link,
-            pauses,
+            pauses: means.pauses,
             damage: Arc::default(),
             turn: Arc::default(),
             members: Mutex::default(),

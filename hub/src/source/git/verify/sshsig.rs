@@ -1,9 +1,6 @@
 //! Signatures made by SSH keys, as `git` writes them with `gpg.format=ssh`.
 
-use russh::keys::{
-    HashAlg, PublicKey,
-    ssh_key::{LineEnding, SshSig},
-};
+use russh::keys::{HashAlg, PublicKey, ssh_key::SshSig};
 
 /// What the signature must say it is for: one that was made for anything else does not count.
 const NAMESPACE: &str = "git";
@@ -31,7 +28,7 @@ impl Signature {
     pub(super) fn parse(armour: &[u8]) -> Option<Signature> {
         let text = std::str::from_utf8(armour).ok()?.trim_end();
         // Git leaves out the last line's end, which the form asks for.
-        let text = format!("{text}{}", LineEnding::LF.as_str());
+        let text = format!("{text}\n");
         SshSig::from_pem(text).ok().map(Signature)
     }
 
