@@ -1,44 +1,35 @@
 //! How two commits stand to each other: whether history was rewritten, and whether the folders that count differ.
 
-use std::sync::atomic::AtomicBool;
-
-use gix::{ObjectId, Repository, remote::fetch::Shallow};
-
-use super::remote::{NEW, Remote};
+use gix::{ObjectId, Repository};
 
 /// Commits that are walked to find the one from before.
 const COMMITS_MAX: usize = 10_000;
 
-/// Whether `new` came out of `old`; `None` when the server does not tell. Mirrors are shallow, so that what lies
-/// between is fetched when `old` is no parent of `new`.
+/// When a commit was made, by the clock of whoever made it.
+pub(super) fn time_of(repo: &Repository, id: ObjectId) -> Option<gix::date::Time> {
+    repo.find_object(id).ok()?.peel_to_commit().ok()?.time().ok()
+}
+
+/// Whether `new` came out of `old`; `None` when what is there does not tell. Mirrors are shallow: `complete`
+/// says that the history of `new` is there back to the time of `old`.
 pub(super) fn descends(
-    remote: &Remote,
     repo: &Repository,
-    (name, new): (&str, ObjectId),
+    new: ObjectId,
     old: ObjectId,
-    stop: &AtomicBool,
+    complete: bool,
 ) -> Option<bool> {
     let old = repo.find_object(old).ok()?.peel_to_commit().ok()?;
     let new = repo.find_object(new).ok()?.peel_to_commit().ok()?;
     if old.id == new.id || new.parent_ids().any(|parent| parent == old.id) {
         return Some(true);
     }
-    let cutoff = old.time().ok()?;
-    if new.time().ok()? < cutoff {
-        // Older than the one before: nothing that is newer lies between them.
-        return Some(false);
-    }
-    let specs = [format!("+{name}:{NEW}")];
-    let shallow = Shallow::Since { cutoff };
-    if let Err(fault) = remote.receive(repo, &remote.dir, &specs, shallow, stop) {
-        tracing::debug!(%fault, "the history between two commits was not given");
-        return None;
-    }
-    // Opened again: the border of what is there has moved.
-    let repo = remote.open().ok()?;
     let walk = repo.rev_walk([new.id]).all().ok()?;
-    let mut walk = walk.take(COMMITS_MAX).flatten();
-    Some(walk.any(|commit| commit.id == old.id))
+    if walk.take(COMMITS_MAX).flatten().any(|commit| commit.id == old.id) {
+        return Some(true);
+    }
+    // What is older than the one before cannot have come out of it.
+    let older = new.time().ok()?.seconds < old.time().ok()?.seconds;
+    (complete || older).then_some(false)
 }
 
 /// Whether nothing that counts differs; `paths` empty means that everything counts.

@@ -150,7 +150,7 @@ impl Mirror {
     fn renew(&self, stop: &AtomicBool) -> Result<Look, Fault> {
         self.remote.rebuild(|repo, dir| {
             let offer = self.offer(repo, stop)?;
-            self.receive(repo, dir, &offer, stop)
+            self.receive(repo, dir, &offer, None, stop).map(drop)
         })?;
         let look = self.look_into(&self.remote.open()?, None, stop)?;
         Ok(Look { fetched: true, ..look })
@@ -181,8 +181,10 @@ impl Mirror {
             return still(label, *id);
         }
         let fetched = !repo.has_object(offer.id);
+        let mut complete = false;
         if fetched {
-            self.receive(repo, &self.remote.dir, &offer, stop)?;
+            let before = held.as_ref().map(|(_, id)| *id);
+            complete = self.receive(repo, &self.remote.dir, &offer, before, stop)?;
         }
         // Before anything else is made of it: what nobody vouches for is not served.
         let signed_by = self.signed_by(repo, &offer.label, offer.id)?;
@@ -196,8 +198,8 @@ impl Mirror {
         let snapshot = self.snapshot(repo, &offer.label, offer.id)?;
         let rewritten = match (&self.follow, &held) {
             (Follow::Name(_), Some((label, old))) => {
-                let ends = (offer.name.as_str(), offer.id);
-                let came = history::descends(&self.remote, repo, ends, *old, stop);
+                // Opened again: the border of the history that is there has moved.
+                let came = history::descends(&self.remote.open()?, offer.id, *old, complete);
                 let old = self.commit(repo, *old)?;
                 (came == Some(false)).then(|| tell_rewritten(label, &old, &snapshot))
             }
@@ -246,14 +248,29 @@ impl Mirror {
         }
     }
 
+    /// Receives what is offered: a branch with its history since the commit `before`, so that a rewritten one is
+    /// noticed; without that when the server does not give it. Says whether that history is there.
     fn receive(
         &self,
         repo: &Repository,
         dir: &Path,
         offer: &Offer,
+        before: Option<ObjectId>,
         stop: &AtomicBool,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let specs = [format!("+{}:{NEW}", offer.name)];
+        let branch = matches!(self.follow, Follow::Name(_));
+        let cutoff = before.filter(|_| branch).and_then(|id| history::time_of(repo, id));
+        if let Some(cutoff) = cutoff {
+            let shallow = Shallow::Since { cutoff };
+            match self.remote.receive(repo, dir, &specs, shallow, stop) {
+                Ok(()) if repo.has_object(offer.id) => return Ok(true),
+                // A branch that was put back to an older commit has no such history.
+                Ok(()) => {}
+                Err(fault) if fault.pause.is_some() => return Err(fault),
+                Err(fault) => tracing::debug!(%fault, "a branch was not given with its history"),
+            }
+        }
         let shallow = Shallow::DepthAtRemote(NonZeroU32::MIN);
         let received = self.remote.receive(repo, dir, &specs, shallow, stop);
         let pinned = matches!(self.follow, Follow::Commit(_));
@@ -267,7 +284,7 @@ impl Mirror {
         })?;
         // The ref may have moved between the two questions; then the next look sees it.
         if repo.has_object(offer.id) {
-            return Ok(());
+            return Ok(false);
         }
         self.remote.expire();
         let message =
