@@ -2,7 +2,7 @@
 //! and then only makes the hub look at once: nothing that it says is believed, so nothing else can be forged.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -46,14 +46,14 @@ pub enum HookError {
 pub(super) struct Seen {
     /// What identifies a hint, in the order of arrival.
     order: VecDeque<[u8; 32]>,
-    known: BTreeMap<[u8; 32], ()>,
+    known: BTreeSet<[u8; 32]>,
     recent: VecDeque<Duration>,
 }
 
 impl Seen {
     /// Takes a hint that was checked, once. `now` only grows.
     pub(super) fn take(&mut self, mark: [u8; 32], now: Duration) -> Result<(), HookError> {
-        if self.known.contains_key(&mark) {
+        if self.known.contains(&mark) {
             return Err(HookError::Replayed);
         }
         while self
@@ -67,7 +67,7 @@ impl Seen {
             return Err(HookError::TooMany);
         }
         self.recent.push_back(now);
-        self.known.insert(mark, ());
+        self.known.insert(mark);
         self.order.push_back(mark);
         if self.order.len() > SEEN_MAX
             && let Some(old) = self.order.pop_front()

@@ -274,13 +274,14 @@ impl Mirror {
         let shallow = Shallow::DepthAtRemote(NonZeroU32::MIN);
         let received = self.remote.receive(repo, dir, &specs, shallow, stop);
         let pinned = matches!(self.follow, Follow::Commit(_));
-        received.map_err(|fault| match fault.reason {
+        received.map_err(|fault| {
             // Servers say no in many ways to a commit that they do not have.
-            Reason::GitUnreachable | Reason::GitNotARepository if pinned => {
-                let message = format!("{fault}; is commit `{}` there?", offer.name);
-                Fault::new(Reason::GitRefNotFound, message)
+            let no = matches!(fault.reason, Reason::GitUnreachable | Reason::GitNotARepository);
+            if !(no && pinned) {
+                return fault;
             }
-            _ => fault,
+            let message = format!("{fault}; is commit `{}` there?", offer.name);
+            Fault::new(Reason::GitRefNotFound, message)
         })?;
         // The ref may have moved between the two questions; then the next look sees it.
         if repo.has_object(offer.id) {

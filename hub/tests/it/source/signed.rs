@@ -191,7 +191,8 @@ async fn tag_and_head_wants_both_signatures() {
     until_at(&sources, &second).await;
 }
 
-/// A home of GnuPG with a key that signs by a subkey; gives its public block.
+#[expect(clippy::print_stderr, reason = "who runs the tests must see what was passed over")]
+/// A home of `GnuPG` with a key that signs by a subkey; gives its public block.
 fn gnupg(home: &Path, expire: &str) -> Option<String> {
     fs::create_dir_all(home).unwrap();
     std::os::unix::fs::PermissionsExt::set_mode(

@@ -73,17 +73,17 @@ impl Signers {
         let signature = Signature::parse(&signed.armour)
             .ok_or_else(|| refused("carries a signature that cannot be read".to_owned()))?;
         let by = signature.print();
-        let Some((signer, key)) = self.all.iter().find(|(_, key)| signature.is_of(key)) else {
+        let Some((trusted, key)) = self.all.iter().find(|(_, key)| signature.is_of(key)) else {
             let names = self.names();
             return Err(refused(format!("is signed by {by}; the source trusts only {names}")));
         };
-        let name = &signer.name;
+        let name = &trusted.name;
         if let Err(flaw) = signature.check(key, &signed.data) {
             return Err(refused(format!("names {by} of `{name}` as its signer: {flaw}")));
         }
         let at = signature.at().or(signed.at);
-        let early = signer.valid_from.is_some_and(|from| at.is_none_or(|at| at < from));
-        let late = signer.valid_until.is_some_and(|until| at.is_none_or(|at| at > until));
+        let early = trusted.valid_from.is_some_and(|from| at.is_none_or(|at| at < from));
+        let late = trusted.valid_until.is_some_and(|until| at.is_none_or(|at| at > until));
         if early || late {
             let at = at.map_or_else(|| "an unknown time".to_owned(), |at| at.to_string());
             let when = if early { "before" } else { "after" };
