@@ -207,7 +207,8 @@ fn revert_to_proven(
             let members = ordered.waves.into_iter().flat_map(|w| w.members).collect();
             let waves = single_wave("revert", &candidate.strategy, members, false);
             let plan = Plan { waves, ..ordered };
-            Judgement::Start(Box::new(begin(look, candidate, plan)))
+            let start = Start { partial: true, ..begin(look, candidate, plan) };
+            Judgement::Start(Box::new(start))
         }
     }
 }
@@ -247,6 +248,7 @@ fn begin(look: Look<'_>, candidate: &Candidate, plan: Plan) -> Start {
         release: candidate.release(),
         strategy: candidate.strategy.clone(),
         plan,
+        partial: false,
         held,
         supersedes: active.map(|r| r.id).filter(|_| !look.app.has(Bug::DoubleActive)),
         condemns: Vec::new(),
