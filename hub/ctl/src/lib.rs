@@ -5,8 +5,6 @@
 
 mod cli;
 mod commands;
-mod fleet;
-mod checkout;
 mod connect;
 mod output;
 mod error;

@@ -16,8 +16,7 @@ pub(crate) fn bytes(node: &Node) -> Vec<u8> {
     json(node).to_string().into_bytes()
 }
 
-/// A node as JSON, with sorted keys.
-pub(crate) fn json(node: &Node) -> Json {
+fn json(node: &Node) -> Json {
     match &node.value {
         Value::Null => Json::Null,
         Value::Bool(flag) => Json::Bool(*flag),

@@ -13,9 +13,6 @@
 mod handle;
 mod driver;
 mod offer;
-mod claims;
-mod bench;
-mod feed;
 mod slot;
 mod desk;
 mod fleet;

@@ -12,17 +12,16 @@ use model::{Next, Reason, Status};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::{
-    Followed, Look, Snapshot, SourceLimits,
+    Followed, Snapshot, SourceLimits,
     backoff::{self, dice},
-    fault::Fault,
-    git::Mirror,
+    git::{Fault, Look, Mirror},
     lock,
 };
 use crate::clock::Clock;
 
 /// All that following one source needs.
 pub(super) struct Poll {
-    pub(super) mirror: Arc<Mirror>,
+    pub(super) mirror: Mirror,
     pub(super) state: Arc<Mutex<Followed>>,
     pub(super) poke: Arc<Notify>,
     pub(super) stop: Arc<AtomicBool>,
@@ -35,7 +34,7 @@ pub(super) struct Poll {
 impl Poll {
     /// Runs until it is aborted.
     pub(super) async fn run(self) {
-        let mirror = self.mirror.clone();
+        let mirror = Arc::new(self.mirror.clone());
         // What was fetched before a restart is served before the remote answers, or if it never does.
         let stored = {
             let mirror = mirror.clone();
@@ -54,11 +53,12 @@ impl Poll {
             let (pause, asked) = match self.look(&mirror).await {
                 Ok(look) => {
                     failures = 0;
+                    let asked = look.pause.unwrap_or_default();
                     self.good(look);
                     // A tenth of jitter, so that many sources spread over the interval.
                     let tenth = u64::try_from(self.limits.interval.as_millis() / 10).unwrap_or(0);
                     let pause = self.limits.interval + Duration::from_millis(dice() % (tenth + 1));
-                    (pause, Duration::ZERO)
+                    (pause.max(asked), asked)
                 }
                 Err(fault) => {
                     failures = failures.saturating_add(1);
@@ -79,14 +79,12 @@ impl Poll {
     }
 
     async fn look(&self, mirror: &Arc<Mirror>) -> Result<Look, Fault> {
-        // First the turn at this remote: who waits for it must not keep others from theirs.
-        let turn = mirror.remote().turn.clone().lock_owned().await;
         let permit = self.permits.clone().acquire_owned().await;
         let (mirror, stop) = (mirror.clone(), self.stop.clone());
-        let have = lock(&self.state).snapshot.clone();
+        let have = lock(&self.state).snapshot.as_ref().map(|s| s.revision.commit.clone());
         let work = tokio::task::spawn_blocking(move || {
             let look = mirror.look(have.as_ref(), &stop);
-            drop((permit, turn));
+            drop(permit);
             look
         });
         work.await.unwrap_or_else(|error| {
@@ -101,10 +99,6 @@ impl Poll {
             self.keep(snapshot);
         }
         let mut state = lock(&self.state);
-        if let Some(rewritten) = look.rewritten {
-            tracing::warn!(source = %self.mirror.name(), "{rewritten}");
-            state.status.rewritten = Some((now, rewritten));
-        }
         state.status.looks += 1;
         state.status.fetches += u64::from(look.fetched);
         state.status.fetched_at = Some(now);
@@ -142,7 +136,6 @@ impl Poll {
         state.status.revision = Some(snapshot.revision.clone());
         state.status.commit_author.clone_from(&snapshot.author);
         state.status.commit_subject = Some(snapshot.subject.clone());
-        state.status.signed_by.clone_from(&snapshot.signed_by);
         state.snapshot = Some(snapshot);
         drop(state);
         self.tell();

@@ -9,10 +9,8 @@ use std::{
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    clock::Clock,
-    source::{fault::Fault, lock},
-};
+use super::Fault;
+use crate::{clock::Clock, source::lock};
 
 /// A look that goes on; cloning it gives another handle on the same one.
 #[derive(Debug, Clone)]

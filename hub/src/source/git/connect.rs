@@ -21,13 +21,12 @@ use reqwest::header::HeaderValue;
 use tokio::runtime::Handle;
 
 use super::{
-    SourceConfig, SourceLimits,
+    Fault, SourceConfig, SourceLimits,
     call::Call,
-    fault, http,
+    http,
     ssh::{self, Ssh},
 };
 use crate::source::{
-    fault::Fault,
     lock,
     place::{Place, Transport},
     secret::{Secret, SecretRef, Vault},
@@ -61,9 +60,9 @@ pub(super) fn remote<'repo>(
     specs: &[String],
 ) -> Result<Remote<'repo>, Fault> {
     let specs = specs.iter().map(|spec| spec.as_bytes().as_bstr());
-    let remote = repo.remote_at(url).map_err(|error| fault::of(url, &error))?;
+    let remote = repo.remote_at(url).map_err(|error| Fault::of(url, &error))?;
     let remote = remote.with_fetch_tags(Tags::None).with_refspecs(specs, Direction::Fetch);
-    remote.map_err(|error| fault::of(url, &error))
+    remote.map_err(|error| Fault::of(url, &error))
 }
 
 /// The way to one remote.
@@ -123,7 +122,7 @@ impl Link {
         remote: &'a Remote<'repo>,
         call: &Call,
     ) -> Result<Open<'a, 'repo>, Fault> {
-        let fault = |error: gix::Error| fault::of(&self.config.url, &error);
+        let fault = |error: gix::Error| Fault::of(&self.config.url, &error);
         let mut connection: Open<'a, 'repo> = match (&self.place.transport, &self.ssh) {
             (Transport::Ssh { path, .. }, Some(ssh)) => {
                 let (read, write) = ssh.open(self.keys()?, call)?;

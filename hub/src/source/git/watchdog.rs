@@ -16,8 +16,7 @@ use std::{
 
 use model::Reason;
 
-use super::{SourceLimits, call::Call};
-use crate::source::fault::Fault;
+use super::{Fault, SourceLimits, call::Call};
 
 /// Pause between two looks at a running fetch.
 const TICK: Duration = Duration::from_millis(50);

@@ -10,10 +10,7 @@ use model::Reason;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client::Msg};
 use tokio::runtime::Handle;
 
-use crate::source::{
-    fault::{Fault, quote},
-    git::call::Call,
-};
+use crate::source::git::{Fault, call::Call, fault::quote};
 
 /// Bytes of what the server says to people; more is passed over.
 const STDERR_BYTES_MAX: usize = 4096;
