@@ -56,6 +56,15 @@ pub struct Serve {
     /// Pause between two looks at a Git ref
     #[arg(long, default_value = "2s", value_parser = parse_duration, env = "TIDEGATE_POLL")]
     pub poll: Duration,
+    /// Rules for all that is rendered: allowed kinds, namespaces, registries; tenants
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_POLICY")]
+    pub policy: Option<PathBuf>,
+    /// The program `kustomize`; default: beside this one, or on the PATH
+    #[arg(long, value_name = "PROGRAM", env = "TIDEGATE_KUSTOMIZE")]
+    pub kustomize: Option<PathBuf>,
+    /// The program `helm`; default: beside this one, or on the PATH
+    #[arg(long, value_name = "PROGRAM", env = "TIDEGATE_HELM")]
+    pub helm: Option<PathBuf>,
     /// Form of the log on stderr
     #[arg(long, value_enum, default_value_t = LogArg::Text, env = "TIDEGATE_LOG")]
     pub log: LogArg,
@@ -92,6 +101,9 @@ impl Serve {
             agents: any,
             agents_url: None,
             poll: Duration::from_secs(2),
+            policy: None,
+            kustomize: None,
+            helm: None,
             log: LogArg::Text,
             otlp: None,
         }

@@ -13,6 +13,7 @@ pub mod http;
 pub mod grpc;
 pub mod engine;
 pub mod source;
+pub mod policy;
 pub mod registry;
 pub mod pki;
 pub mod content;

@@ -2,6 +2,8 @@
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use model::Status;
+use sandbox::{Places, Renderers};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -12,6 +14,7 @@ use crate::{
     grpc,
     http::{self, AdminToken},
     pki::{self, Authority},
+    policy::{self, PolicyFile},
     registry::{self, Registry},
     source::{self, KubernetesApi, SourceConfig, SourceLimits, Sources, Surroundings},
     store::{self, SledStore, Store, log::Log},
@@ -47,6 +50,9 @@ pub enum Error {
     /// The place for Git mirrors cannot be opened.
     #[error("start the sources")]
     Source(#[from] source::Error),
+    /// The policy cannot be read.
+    #[error(transparent)]
+    Policy(#[from] policy::Error),
     /// The logs cannot be folded, or the driver ended.
     #[error("drive the rollouts")]
     Engine(#[from] engine::Error),
@@ -104,15 +110,15 @@ async fn start_on(
     let limits = SourceLimits { interval: config.poll, ..SourceLimits::default() };
     let beside = Surroundings { own: dir.to_owned(), kubernetes: KubernetesApi::of_pod() };
     let sources = Sources::start_beside(&dir.join("sources"), clock.clone(), limits, beside)?;
-    for record in registry.sources().values() {
-        if let Err(error) = sources.add(SourceConfig::from(record)) {
-            tracing::error!(source = %record.name, %error, "source cannot be followed");
-        }
-    }
+    follow(&registry, &sources);
+    let policy = Arc::new(PolicyFile::open(config.policy.as_deref())?);
+    let (renderers, sandbox) = renderers(config, dir)?;
     let (engine, driver) = engine::start(
         engine::Parts {
             registry: registry.clone(),
             sources: sources.clone(),
+            renderers,
+            policy,
             fleet: Arc::clone(&fleet),
             desk: Arc::clone(&desk),
             content: Arc::clone(&content),
@@ -149,6 +155,7 @@ async fn start_on(
         admin,
         clock,
         data_dir: dir.to_owned(),
+        sandbox,
     };
     let people = http::serve(config.http, parts, shutdown.clone()).await?;
     tracing::info!(http = %people.addr, agents = %agents.addr, lease = %lease, "the hub serves");
@@ -160,6 +167,35 @@ async fn start_on(
         people: people.task,
         session: agents.join,
     })
+}
+
+/// Follows every source that is registered.
+fn follow(registry: &Registry, sources: &Sources) {
+    for record in registry.sources().values() {
+        if let Err(error) = sources.add(SourceConfig::from(record)) {
+            tracing::error!(source = %record.name, %error, "source cannot be followed");
+        }
+    }
+}
+
+/// Kustomize and Helm, and what is to be said about their sandbox.
+fn renderers(config: &Serve, dir: &Path) -> Result<(Renderers, Option<Status>), Error> {
+    let rooms = dir.join("rooms");
+    // What a killed hub left there.
+    drop(std::fs::remove_dir_all(&rooms));
+    std::fs::create_dir_all(&rooms)
+        .map_err(|cause| Error::DataDir { path: rooms.display().to_string(), cause })?;
+    let renderers = Renderers::new(Places {
+        kustomize: config.kustomize.clone(),
+        helm: config.helm.clone(),
+        launcher: None,
+        rooms: Some(rooms),
+    });
+    let weakness = renderers.weakness();
+    if let Some(status) = &weakness {
+        tracing::warn!("{}", status.message());
+    }
+    Ok((renderers, weakness))
 }
 
 impl Running {

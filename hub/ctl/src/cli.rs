@@ -6,12 +6,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        Context, cluster, get, health, lint, reason, rollout, simulate, source, version, why,
+        Context, cluster, get, health, lint, preview, reason, render, rollout, schema, simulate,
+        source, targets, version, why,
     },
     connect::Hub,
     duration::parse_duration,
     error::{Error, Exit},
-    output::{self, Format, Output},
+    output::{self, Format, Output, Special},
 };
 
 /// Moves Git revisions through a fleet of Kubernetes clusters, in waves, on proof.
@@ -42,6 +43,9 @@ enum OutputArg {
     Table,
     Json,
     Name,
+    Yaml,
+    Markdown,
+    Sarif,
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,6 +63,14 @@ enum Command {
     /// Add, list or delete sources
     #[command(subcommand)]
     Source(source::Command),
+    /// Show what a change would do to every cluster, before it is merged; needs no hub
+    Preview(preview::Args),
+    /// Show line by line what a change does to one App; needs no hub
+    Diff(preview::DiffArgs),
+    /// Print the manifests exactly as a cluster gets them; needs no hub
+    Render(render::Args),
+    /// List the clusters of an App and their waves, and say why; needs no hub
+    Targets(targets::Args),
     /// Check a fleet repository; needs no hub
     Lint(lint::Args),
     /// Say how well live objects are; needs no hub
@@ -67,6 +79,8 @@ enum Command {
     /// same answer. Ends with 0 when every object has got an answer, whatever the answer is, and with 2 when a
     /// file cannot be read or a rule is wrong. An object that cannot be judged is Unknown, and says why.
     Health(health::Args),
+    /// Print the JSON Schema of a file; needs no hub
+    Schema(schema::Args),
     /// Explain a reason code; needs no hub
     Reason(reason::Args),
     /// Print the version
@@ -98,21 +112,20 @@ fn execute(cli: Cli) -> Result<Exit, Error> {
         OutputArg::Table => Format::Table,
         OutputArg::Json => Format::Json,
         OutputArg::Name => Format::Name,
+        OutputArg::Yaml | OutputArg::Markdown | OutputArg::Sarif => Format::Table,
     };
-    let output = Output { format, quiet: cli.quiet };
+    let special = match cli.output {
+        OutputArg::Yaml => Some(Special::Yaml),
+        OutputArg::Markdown => Some(Special::Markdown),
+        OutputArg::Sarif => Some(Special::Sarif),
+        OutputArg::Table | OutputArg::Json | OutputArg::Name => None,
+    };
+    let output = Output { format, special, quiet: cli.quiet };
     // Pure commands answer on files alone.
-    if let Command::Lint(args) = &cli.command {
-        return lint::run(args, output);
-    }
-    if let Command::Health(args) = &cli.command {
-        return health::run(args, output);
-    }
-    if let Command::Reason(args) = &cli.command {
-        return reason::run(args, output);
-    }
-    if let Command::Rollout(rollout::Command::Simulate(args)) = &cli.command {
-        return simulate::run(args, output);
-    }
+    let cli = match offline(cli, output)? {
+        Answered::Yes(exit) => return Ok(exit),
+        Answered::No(cli) => *cli,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -130,9 +143,46 @@ fn execute(cli: Cli) -> Result<Exit, Error> {
             Command::Rollout(command) => rollout::run(&command, &context).await,
             Command::Cluster(command) => cluster::run(&command, &context).await,
             Command::Source(command) => source::run(&command, &context).await,
-            Command::Lint(_) | Command::Health(_) | Command::Reason(_) | Command::Version => {
-                Ok(Exit::Fine)
-            }
+            Command::Preview(_)
+            | Command::Diff(_)
+            | Command::Render(_)
+            | Command::Targets(_)
+            | Command::Lint(_)
+            | Command::Health(_)
+            | Command::Schema(_)
+            | Command::Reason(_)
+            | Command::Version => Ok(Exit::Fine),
         }
     })
+}
+
+/// Whether a command was answered from files.
+enum Answered {
+    Yes(Exit),
+    No(Box<Cli>),
+}
+
+/// Carries out the commands that need no hub; they ask one for its clusters when a token is given.
+fn offline(cli: Cli, output: Output) -> Result<Answered, Error> {
+    let hub = || match &cli.token_file {
+        Some(_) => Hub::new(&cli.hub, cli.token_file.as_ref()).map(Some),
+        None => Ok(None),
+    };
+    Ok(Answered::Yes(match cli.command {
+        Command::Preview(ref args) => preview::run(args, hub()?.as_ref(), output)?,
+        Command::Render(ref args) => render::run(args, hub()?.as_ref(), output)?,
+        Command::Targets(ref args) => targets::run(args, hub()?.as_ref(), output)?,
+        Command::Lint(ref args) => lint::run(args, output)?,
+        Command::Health(ref args) => health::run(args, output)?,
+        Command::Schema(ref args) => schema::run(args)?,
+        Command::Reason(ref args) => reason::run(args, output)?,
+        Command::Diff(ref args) => preview::diff(args, hub()?.as_ref(), output)?,
+        Command::Rollout(rollout::Command::Simulate(ref args)) => simulate::run(args, output)?,
+        Command::Get(_)
+        | Command::Why(_)
+        | Command::Rollout(_)
+        | Command::Cluster(_)
+        | Command::Source(_)
+        | Command::Version => return Ok(Answered::No(Box::new(cli))),
+    }))
 }

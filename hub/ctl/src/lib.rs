@@ -5,6 +5,8 @@
 
 mod cli;
 mod commands;
+mod fleet;
+mod checkout;
 mod connect;
 mod output;
 mod error;

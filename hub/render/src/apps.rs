@@ -61,6 +61,12 @@ pub fn apps(tree: &dyn Tree) -> Found {
     found
 }
 
+/// A folder that the path of an App can lead to.
+pub(crate) fn some_path(app: &App, tree: &dyn Tree) -> Option<String> {
+    let every = app.path.every(app.folder(), |path| folders(tree, path).or(Err(())));
+    every.ok()?.into_iter().next()
+}
+
 /// Names of the folders in a folder, links followed, hidden ones left out.
 pub(crate) fn folders(tree: &dyn Tree, folder: &str) -> Result<Vec<String>, Lost> {
     let place = walk::resolve(tree, folder)?;
@@ -93,12 +99,7 @@ fn one(tree: &dyn Tree, folder: &str, found: &mut Found) {
             tree.read(&real).map_err(|error| walk::tree_fault(&error))
         }
         Ok(_) | Err(Lost::NotFound(_)) => {
-            let other = format!("{APPS}/{folder}/app.yml");
-            if walk::resolve(tree, &other).is_ok() {
-                let message = "it is not read: the file of an App is called `app.yaml`";
-                let fault = Diagnostic::warning(Reason::AppInvalid, &other, message);
-                found.diagnostics.push(fault.hint("rename it"));
-            }
+            found.diagnostics.extend(without(tree, folder));
             return;
         }
         Err(lost) => Err(lost.fault(Reason::PathMissing)),
@@ -120,4 +121,26 @@ fn one(tree: &dyn Tree, folder: &str, found: &mut Found) {
         }
     });
     found.apps.insert(name, app);
+}
+
+/// A folder of Apps that holds no App is most likely a slip, and one that nobody would notice. A name that
+/// no App can have, such as `_shared`, is for what Apps share.
+fn without(tree: &dyn Tree, folder: &str) -> Option<Diagnostic> {
+    let path = format!("{APPS}/{folder}");
+    let other = format!("{path}/app.yml");
+    if walk::resolve(tree, &other).is_ok() {
+        let message = "it is not read: the file of an App is called `app.yaml`";
+        return Some(Diagnostic::error(Reason::AppInvalid, &other, message).hint("rename it"));
+    }
+    AppName::parse(folder).ok()?;
+    let message = "there is no `app.yaml` in this folder, so nothing of it is deployed";
+    let fault = Diagnostic::error(Reason::AppInvalid, &path, message);
+    let nested = folders(tree, &path)
+        .unwrap_or_default()
+        .into_iter()
+        .find(|inner| walk::resolve(tree, &format!("{path}/{inner}/app.yaml")).is_ok());
+    Some(match nested {
+        Some(inner) => fault.hint(format!("move `{inner}` up, below `{APPS}`: Apps do not nest")),
+        None => fault.hint("add one, or begin the folder's name with `_` when Apps share it"),
+    })
 }

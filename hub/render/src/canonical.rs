@@ -16,7 +16,8 @@ pub(crate) fn bytes(node: &Node) -> Vec<u8> {
     json(node).to_string().into_bytes()
 }
 
-fn json(node: &Node) -> Json {
+/// A node as JSON, with sorted keys.
+pub(crate) fn json(node: &Node) -> Json {
     match &node.value {
         Value::Null => Json::Null,
         Value::Bool(flag) => Json::Bool(*flag),

@@ -5,39 +5,64 @@
 //!    └─────> lint() ──> Vec<Diagnostic>
 //! ```
 //!
-//! Pure: reads through [`Tree`], writes nothing, knows no clock. What it promises:
+//! Pure: reads through [`Tree`], runs Kustomize and Helm through [`Tools`], writes nothing, knows no clock.
+//! What it promises:
 //!
 //! * a release is complete or it is not there: a fault never makes a smaller set of objects, and an
 //!   empty set is a fault;
-//! * a folder is rendered once, however many clusters share it;
+//! * a variant is rendered once, however many clusters share it;
 //! * equal objects have equal bytes, so a digest means content;
 //! * every fault of a file is told at once, with its place and what to do;
 //! * a field that is not understood is refused, never ignored;
 //! * nothing outside the commit is read, and every input has a bound (see [`limits`]).
 //!
-//! Deliberately absent: templates and charts (they run programs), schemas of kinds (the cluster knows
+//! Deliberately absent: running programs (that is for whoever implements [`Tools`]), schemas of kinds (the cluster knows
 //! them), decisions (they are in `rollout`).
 
 #![warn(missing_docs)]
 
+mod schema;
+mod preview;
 mod lint;
+mod place;
+mod release;
+mod forms;
+mod template_calls;
+mod kit;
+mod policy;
+mod recipe;
 mod apps;
 mod settings;
-mod release;
 mod app;
 mod objects;
+mod secrets;
 mod canonical;
 mod walk;
+mod fill;
+mod fleet;
 mod template;
+mod tools;
 mod yaml;
 mod tree;
 mod diagnostic;
 pub mod limits;
 
-pub use app::{API_VERSION, App, DriftMode, parse_app};
+pub use app::{
+    API_VERSION, App, Content, DriftMode, Form, HelmSettings, Override, Patch, parse_app,
+};
 pub use apps::{Found, apps};
 pub use diagnostic::{Diagnostic, Position, Severity};
-pub use lint::{FleetCluster, lint, lint_fleet};
+pub use fill::{Text, Values};
+pub use fleet::{FleetCluster, Target};
+pub use forms::wants_tools;
+pub use kit::Kit;
+pub use lint::{lint, lint_fleet};
+pub use place::{Placement, place};
+pub use policy::Policy;
+pub use preview::{AppChange, Change, ChangeKind, Group, Preview, WaveChange, preview};
 pub use release::{Rendered, Variants, render, render_all};
+pub use schema::schema;
 pub use template::PathTemplate;
+pub use tools::{Job, NoTools, Output, Tool, ToolError, Tools};
 pub use tree::{EntryKind, MemoryTree, Tree, TreeEntry, TreeError};
+pub use yaml::text as yaml_text;

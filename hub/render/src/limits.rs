@@ -44,3 +44,15 @@ pub const APPS_MAX: usize = 10_000;
 
 /// Diagnostics of one file or one render; more help nobody.
 pub const DIAGNOSTICS_MAX: usize = 100;
+
+/// Bytes of all files that one run of a tool is given.
+pub const INPUT_BYTES_MAX: usize = 64 << 20;
+
+/// Folders that one kustomization reaches.
+pub const BASES_MAX: usize = 500;
+
+/// Distinct variants of one App: each is rendered and kept.
+pub const VARIANTS_MAX: usize = 500;
+
+/// Bytes of all variants of one App, equal objects counted once for each variant.
+pub const VARIANTS_BYTES_MAX: usize = 128 << 20;

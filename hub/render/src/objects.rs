@@ -9,7 +9,7 @@ use model::{Digest, Manifest, ObjectEntry, ObjectKey, Reason};
 use crate::{
     canonical,
     diagnostic::{Diagnostic, Position},
-    limits,
+    limits, secrets,
     yaml::{Node, Value, clip},
 };
 
@@ -19,6 +19,10 @@ const NAME_BYTES_MAX: usize = 253;
 /// Objects of a release as they are collected.
 #[derive(Default)]
 pub(crate) struct Objects {
+    /// Lines are lines of a file in Git, not of what a tool wrote.
+    placed: bool,
+    /// Secrets that can be read are refused.
+    secrets: bool,
     entries: Vec<ObjectEntry>,
     content: BTreeMap<Digest, Vec<u8>>,
     seen: BTreeMap<ObjectKey, (String, Position)>,
@@ -40,13 +44,31 @@ impl Spot<'_> {
 }
 
 impl Objects {
+    /// Objects that stand in files of the repository.
+    pub(crate) fn of_files(secrets: bool) -> Objects {
+        Objects { placed: true, secrets, ..Objects::default() }
+    }
+
+    /// Objects that a tool wrote.
+    pub(crate) fn of_output(secrets: bool) -> Objects {
+        Objects { placed: false, secrets, ..Objects::default() }
+    }
+
     /// Takes one document of `file`.
     pub(crate) fn take(&mut self, file: &str, node: &Node) {
+        let before = self.faults.len();
+        self.take_placed(file, node);
+        if !self.placed {
+            self.faults.iter_mut().skip(before).for_each(|fault| fault.position = None);
+        }
+    }
+
+    fn take_placed(&mut self, file: &str, node: &Node) {
         if self.full || self.faults.len() >= limits::DIAGNOSTICS_MAX {
             return;
         }
         if let Some(items) = items(node) {
-            return items.iter().for_each(|item| self.take(file, item));
+            return items.iter().for_each(|item| self.take_placed(file, item));
         }
         let spot = Spot { file, at: node.at };
         match key(&spot, node) {
@@ -57,8 +79,13 @@ impl Objects {
 
     fn add(&mut self, spot: &Spot<'_>, node: &Node, key: ObjectKey) {
         if let Some((file, at)) = self.seen.get(&key) {
-            let message = format!("{key} stands twice, first in {file}:{}", at.line);
+            let line = if self.placed { format!(":{}", at.line) } else { String::new() };
+            let message = format!("{key} stands twice, first in {file}{line}");
             self.faults.push(spot.fault(message).hint("remove or rename one of the two"));
+            return;
+        }
+        if self.secrets && secrets::is_plain(node) {
+            self.faults.push(secrets::fault(spot.file, &key).at(spot.at));
             return;
         }
         let bytes = canonical::bytes(node);
@@ -89,6 +116,17 @@ impl Objects {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// All objects as one stream of YAML documents, which JSON is too.
+    pub(crate) fn stream(&self) -> Vec<u8> {
+        let mut stream = Vec::new();
+        for entry in &self.entries {
+            stream.extend_from_slice(b"---\n");
+            stream.extend(self.content.get(&entry.digest).into_iter().flatten());
+            stream.push(b'\n');
+        }
+        stream
     }
 
     /// The manifest and the bytes of its objects.

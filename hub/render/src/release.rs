@@ -5,21 +5,18 @@
 
 use std::collections::BTreeMap;
 
-use model::{ClusterName, ClusterUid, Digest, Labels, Manifest, Reason};
+use model::{ClusterName, ClusterUid, Digest, Manifest, Reason};
 
 use crate::{
     app::App,
     diagnostic::Diagnostic,
+    fleet::{Target, named},
+    forms,
+    kit::Kit,
     limits,
-    objects::Objects,
-    template::Unresolved,
+    recipe::{self, Recipe, Unfit},
     tree::Tree,
-    walk::{self, Found},
-    yaml::{self, clip},
 };
-
-/// Clusters named in one fault; the others are counted.
-const NAMED_MAX: usize = 5;
 
 /// One variant of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,179 +38,116 @@ pub struct Variants {
     pub rendered: BTreeMap<Digest, Rendered>,
     /// Why a cluster has none. Not empty: this is no release.
     pub faults: Vec<Diagnostic>,
-    /// How often a folder was rendered: once per distinct path, however many clusters share it.
+    /// How often something was rendered: once per distinct recipe, however many clusters share it.
     pub renders: usize,
 }
 
-/// Renders an App for a cluster with these labels.
-pub fn render(app: &App, tree: &dyn Tree, labels: &Labels) -> Result<Rendered, Vec<Diagnostic>> {
-    match app.path.resolve(app.folder(), labels) {
-        Ok(path) => folder(app, tree, &path),
-        Err(unresolved) => Err(vec![label_fault(app, &unresolved, "the cluster")]),
+impl Variants {
+    /// What a cluster shall run, when there is something for it.
+    pub fn of(&self, uid: &ClusterUid) -> Option<&Rendered> {
+        self.rendered.get(self.by_cluster.get(uid)?)
     }
 }
 
-/// Renders an App for many clusters, each distinct path once.
-pub fn render_all<'a>(
+/// Renders an App for one cluster.
+pub fn render(
+    kit: &Kit<'_>,
     app: &App,
     tree: &dyn Tree,
-    targets: impl IntoIterator<Item = (&'a ClusterUid, &'a ClusterName, &'a Labels)>,
+    cluster: Target<'_>,
+) -> Result<Rendered, Vec<Diagnostic>> {
+    let mut variants = render_all(kit, app, tree, [cluster]);
+    if variants.faults.is_empty()
+        && let Some((_, rendered)) = variants.rendered.pop_first()
+    {
+        return Ok(rendered);
+    }
+    Err(variants.faults)
+}
+
+/// Renders an App for many clusters, each distinct recipe once.
+pub fn render_all<'a>(
+    kit: &Kit<'_>,
+    app: &App,
+    tree: &dyn Tree,
+    targets: impl IntoIterator<Item = Target<'a>>,
 ) -> Variants {
     let mut variants = Variants::default();
-    let mut paths: BTreeMap<String, Vec<(&ClusterUid, &ClusterName)>> = BTreeMap::new();
-    let mut unresolved: BTreeMap<Unresolved, Vec<&ClusterName>> = BTreeMap::new();
-    for (uid, name, labels) in targets {
-        match app.path.resolve(app.folder(), labels) {
-            Ok(path) => paths.entry(path).or_default().push((uid, name)),
-            Err(why) => unresolved.entry(why).or_default().push(name),
+    let mut recipes: BTreeMap<Recipe, Vec<Target<'_>>> = BTreeMap::new();
+    let mut unfit: BTreeMap<Unfit, Vec<&ClusterName>> = BTreeMap::new();
+    for target in targets {
+        match recipe::recipe(app, target) {
+            Ok(recipe) => recipes.entry(recipe).or_default().push(target),
+            Err(why) => unfit.entry(why).or_default().push(target.name),
         }
     }
-    for (why, names) in unresolved {
-        variants.faults.push(label_fault(app, &why, &named(&names)));
+    for (why, names) in unfit {
+        variants.faults.push(recipe::fault(app, &why, &named(&names)));
     }
-    for (path, clusters) in paths {
+    if recipes.len() > limits::VARIANTS_MAX {
+        let (count, most) = (recipes.len(), limits::VARIANTS_MAX);
+        let message = format!("the clusters need {count} variants, at most {most} are allowed");
+        let fault = Diagnostic::error(Reason::RenderTooLarge, &app.file, message);
+        variants.faults.push(fault.hint("use labels with fewer values, or several Apps"));
+        return variants;
+    }
+    let mut bytes = 0;
+    for (recipe, clusters) in recipes {
         variants.renders += 1;
-        match folder(app, tree, &path) {
-            Ok(rendered) => {
-                let digest = rendered.manifest.digest();
-                let uids = clusters.iter().map(|(uid, _)| ((*uid).clone(), digest));
-                variants.by_cluster.extend(uids);
-                variants.rendered.entry(digest).or_insert(rendered);
+        let rendered = match one(kit, app, tree, &recipe) {
+            Ok(rendered) => rendered,
+            Err(faults) => {
+                variants.faults.extend(told(app, faults, &clusters));
+                continue;
             }
-            Err(faults) if app.path.is_fixed() => variants.faults.extend(faults),
-            Err(mut faults) => {
-                let names: Vec<_> = clusters.iter().map(|(_, name)| *name).collect();
-                if let Some(first) = faults.first_mut() {
-                    first.message = format!("{} (for {})", first.message, named(&names));
-                }
-                variants.faults.extend(faults);
-            }
+        };
+        bytes += rendered.objects.values().map(Vec::len).sum::<usize>();
+        if bytes > limits::VARIANTS_BYTES_MAX {
+            let size = limits::VARIANTS_BYTES_MAX >> 20;
+            let message = format!("all variants together have more than {size} MiB");
+            variants.faults.push(Diagnostic::error(Reason::RenderTooLarge, &app.file, message));
+            return variants;
         }
+        if let Some(policy) = kit.policy {
+            let refused = policy.check(kit.source, app, &rendered.objects, &clusters);
+            variants.faults.extend(refused);
+        }
+        let digest = rendered.manifest.digest();
+        let uids = clusters.iter().map(|target| (target.uid.clone(), digest));
+        variants.by_cluster.extend(uids);
+        variants.rendered.entry(digest).or_insert(rendered);
     }
+    variants.faults.dedup();
     variants
 }
 
-fn named(names: &[&ClusterName]) -> String {
-    let list: Vec<_> = names.iter().take(NAMED_MAX).map(ToString::to_string).collect();
-    let more = names.len().saturating_sub(NAMED_MAX);
-    let s = if names.len() == 1 { "" } else { "s" };
-    match more {
-        0 => format!("cluster{s} {}", list.join(", ")),
-        more => format!("cluster{s} {} and {more} more", list.join(", ")),
+/// Says for which clusters, when not all of them have these faults.
+fn told(app: &App, mut faults: Vec<Diagnostic>, clusters: &[Target<'_>]) -> Vec<Diagnostic> {
+    if !app.is_uniform() {
+        let names: Vec<_> = clusters.iter().map(|target| target.name).collect();
+        if let Some(first) = faults.first_mut() {
+            first.message = format!("{} (for {})", first.message, named(&names));
+        }
     }
+    faults
 }
 
-fn label_fault(app: &App, unresolved: &Unresolved, who: &str) -> Diagnostic {
-    let path = app.path.as_str();
-    let fault = |message: String| {
-        Diagnostic::error(Reason::LabelMissing, &app.file, message).at(app.path_at)
-    };
-    match unresolved {
-        Unresolved::Missing { label } => fault(format!(
-            "`spec.source.path` is `{path}`, and label `{label}` is missing on {who}"
-        ))
-        .hint(format!(
-            "set it with `tidegate cluster label`, or narrow `targets.select` with \
-                     `has(labels.{label})`"
-        )),
-        Unresolved::Unfit { label, value } => fault(format!(
-            "label `{label}` is `{}` on {who}, which cannot be the name of a folder",
-            clip(value)
-        ))
-        .hint("use letters, digits, `-`, `_` and `.` in labels that make a path"),
-    }
-}
-
-/// Renders one folder.
-pub(crate) fn folder(app: &App, tree: &dyn Tree, path: &str) -> Result<Rendered, Vec<Diagnostic>> {
-    let found = walk::files(tree, path).map_err(|faults| missing(app, path, faults))?;
-    let mut objects = Objects::default();
-    let mut bytes = 0;
-    for file in &found {
-        match sort(app, file) {
-            Sort::Skip => continue,
-            Sort::Refuse(fault) => {
-                objects.faults.push(fault);
-                continue;
-            }
-            Sort::Manifest => {}
-        }
-        bytes +=
-            usize::try_from(file.bytes).unwrap_or(usize::MAX).min(limits::RELEASE_BYTES_MAX + 1);
-        if bytes > limits::RELEASE_BYTES_MAX {
-            let size = limits::RELEASE_BYTES_MAX >> 20;
-            let message = format!("the manifests have more than {size} MiB from here on");
-            objects.faults.push(Diagnostic::error(Reason::RenderTooLarge, &file.shown, message));
-            break;
-        }
-        read(tree, file, &mut objects);
-        if objects.faults.len() >= limits::DIAGNOSTICS_MAX {
-            break;
-        }
-    }
+/// Renders one variant.
+pub(crate) fn one(
+    kit: &Kit<'_>,
+    app: &App,
+    tree: &dyn Tree,
+    recipe: &Recipe,
+) -> Result<Rendered, Vec<Diagnostic>> {
+    let (objects, notes) = forms::objects(kit, app, tree, recipe)?;
     if !objects.faults.is_empty() {
         return Err(objects.faults);
     }
     if objects.is_empty() {
-        let message = format!("`{path}` holds no object in a `.yaml`, `.yml` or `.json` file");
+        let message = format!("`{}` gives no object", recipe.path);
         let fault = Diagnostic::error(Reason::RenderEmpty, &app.file, message).at(app.path_at);
         return Err(vec![fault]);
     }
     let (manifest, objects) = objects.finish();
-    Ok(Rendered { manifest, objects, notes: Vec::new() })
-}
-
-/// The folder itself is missing: the place to look is the `app.yaml`.
-fn missing(app: &App, path: &str, faults: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let reason = if app.path.is_fixed() { Reason::PathMissing } else { Reason::VariantMissing };
-    let point = |fault: Diagnostic| {
-        if fault.reason != Reason::PathMissing {
-            return fault;
-        }
-        let what = if fault.file == path { "it" } else { fault.file.as_str() };
-        let message = match what {
-            "it" => format!("folder `{path}` does not exist in this commit"),
-            _ => format!("folder `{path}`: `{what}` does not exist in this commit"),
-        };
-        Diagnostic::error(reason, &app.file, message).at(app.path_at)
-    };
-    faults.into_iter().map(point).collect()
-}
-
-enum Sort {
-    Manifest,
-    Skip,
-    Refuse(Diagnostic),
-}
-
-fn sort(app: &App, file: &Found) -> Sort {
-    let name = file.shown.rsplit('/').next().unwrap_or_default();
-    let refuse = |what: &str| {
-        let message = format!("{what}, which is not supported yet");
-        let hint =
-            "render it in your pipeline and commit the result, or point `source.path` elsewhere";
-        let fault = Diagnostic::error(Reason::NotSupportedYet, &file.shown, message);
-        Sort::Refuse(fault.hint(hint))
-    };
-    let dot = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    match name {
-        _ if file.real == app.file => Sort::Skip,
-        "kustomization.yaml" | "kustomization.yml" | "Kustomization" => {
-            refuse("the folder is for Kustomize")
-        }
-        "Chart.yaml" => refuse("the folder is a Helm chart"),
-        _ if ["yaml", "yml", "json"].contains(&dot.to_ascii_lowercase().as_str()) => Sort::Manifest,
-        _ => Sort::Skip,
-    }
-}
-
-fn read(tree: &dyn Tree, file: &Found, objects: &mut Objects) {
-    let bytes = match tree.read(&file.real) {
-        Ok(bytes) => bytes,
-        Err(error) => return objects.faults.push(walk::tree_fault(&error)),
-    };
-    match yaml::documents(&file.shown, &bytes) {
-        Ok(documents) => documents.iter().for_each(|node| objects.take(&file.shown, node)),
-        Err(faults) => objects.faults.extend(faults),
-    }
+    Ok(Rendered { manifest, objects, notes })
 }

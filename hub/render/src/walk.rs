@@ -153,7 +153,17 @@ pub(crate) struct Found {
 
 /// Every file below `folder` that is not hidden, sorted by path, links followed.
 pub(crate) fn files(tree: &dyn Tree, folder: &str) -> Result<Vec<Found>, Vec<Diagnostic>> {
-    let mut walk = Walk { tree, found: Vec::new(), faults: Vec::new(), visited: 0, links: 0 };
+    below(tree, folder, false)
+}
+
+/// As [`files`], with hidden ones: tools read `.env` and `.helmignore`. Never `.git`.
+pub(crate) fn all_files(tree: &dyn Tree, folder: &str) -> Result<Vec<Found>, Vec<Diagnostic>> {
+    below(tree, folder, true)
+}
+
+fn below(tree: &dyn Tree, folder: &str, hidden: bool) -> Result<Vec<Found>, Vec<Diagnostic>> {
+    let (found, faults) = (Vec::new(), Vec::new());
+    let mut walk = Walk { tree, found, faults, visited: 0, links: 0, hidden };
     match resolve(tree, folder) {
         Ok(Place { real, kind: PlaceKind::Dir }) => walk.dir(folder, &real, &mut Vec::new()),
         Ok(Place { .. }) => {
@@ -174,6 +184,8 @@ struct Walk<'a> {
     faults: Vec<Diagnostic>,
     visited: usize,
     links: usize,
+    /// Whether hidden files count.
+    hidden: bool,
 }
 
 impl Walk<'_> {
@@ -190,7 +202,8 @@ impl Walk<'_> {
         above.push(real.to_owned());
         let by_name: BTreeMap<_, _> = entries.into_iter().map(|e| (e.name.clone(), e)).collect();
         for (name, entry) in by_name {
-            if name.starts_with('.') {
+            let skipped = if self.hidden { is_git(&name) } else { name.starts_with('.') };
+            if skipped {
                 continue;
             }
             self.visited += 1;
@@ -252,6 +265,12 @@ impl Walk<'_> {
     fn fault(&mut self, fault: Diagnostic) {
         self.faults.push(fault);
     }
+}
+
+/// Names that some file system takes for the folder of Git itself.
+fn is_git(name: &str) -> bool {
+    let name = name.trim_end_matches(['.', ' ']).to_ascii_lowercase();
+    name == ".git" || name == "git~1" || name.starts_with(".git:")
 }
 
 pub(crate) fn join(folder: &str, name: &str) -> String {

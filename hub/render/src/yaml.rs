@@ -86,6 +86,12 @@ pub(crate) fn clip(text: &str) -> String {
     out
 }
 
+/// An object as people read it.
+pub fn text(object: &serde_json::Value) -> String {
+    // Text keys and finite numbers can always be written.
+    serde_saphyr::to_string(object).unwrap_or_default()
+}
+
 /// All documents of a file; empty ones are left out.
 pub(crate) fn documents(file: &str, bytes: &[u8]) -> Result<Vec<Node>, Vec<Diagnostic>> {
     if bytes.len() > limits::RELEASE_BYTES_MAX {
@@ -104,6 +110,31 @@ pub(crate) fn documents(file: &str, bytes: &[u8]) -> Result<Vec<Node>, Vec<Diagn
             Ok(Some(node)) => nodes.push(node),
             Ok(None) => {}
             Err(more) => faults.extend(more),
+        }
+        if faults.len() >= limits::DIAGNOSTICS_MAX {
+            break;
+        }
+    }
+    if faults.is_empty() { Ok(nodes) } else { Err(faults) }
+}
+
+/// All documents of what a tool wrote, each with the file that `shown` tells from its text.
+pub(crate) fn documents_of(
+    bytes: &[u8],
+    shown: impl Fn(&str) -> String,
+) -> Result<Vec<(String, Node)>, Vec<Diagnostic>> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut nodes = Vec::new();
+    let mut faults = Vec::new();
+    for part in split(&text) {
+        let file = shown(part.text);
+        match document(&file, part) {
+            Ok(Some(node)) => nodes.push((file, node)),
+            Ok(None) => {}
+            // A line of the output is no line of a file.
+            Err(more) => {
+                faults.extend(more.into_iter().map(|f| Diagnostic { position: None, ..f }));
+            }
         }
         if faults.len() >= limits::DIAGNOSTICS_MAX {
             break;

@@ -389,6 +389,9 @@ pub struct Start {
     pub strategy: Strategy,
     /// In which order.
     pub plan: Plan,
+    /// Only those that differ are planned, not every target: nobody joins it.
+    #[serde(default)]
+    pub partial: bool,
     /// It waits for a person, or keeps the pause of the one it supersedes.
     #[serde(default)]
     pub held: Held,

@@ -116,6 +116,11 @@ fn judgement(look: Look<'_>, candidate: &Candidate) -> Judgement {
 /// A commit while a rollout is active.
 fn beside(look: Look<'_>, candidate: &Candidate, active: &Rollout) -> Judgement {
     let head = look.app.head.as_ref();
+    if matches!(active.kind, Kind::Removal { .. }) && lagging(look, candidate).is_empty() {
+        // Everybody who is still a target has it: what is left to do is the removal itself.
+        let stands = head.is_some_and(|h| h.revision.commit == candidate.commit);
+        return if stands { Judgement::Keep } else { Judgement::Say(Verdict::Unchanged) };
+    }
     let forward = active.is_forward();
     let own = forward && *active.release.commit() == candidate.commit;
     if own && head.is_some_and(|h| h.verdict == Verdict::Rollout(active.id)) {
@@ -202,7 +207,8 @@ fn revert_to_proven(
             let members = ordered.waves.into_iter().flat_map(|w| w.members).collect();
             let waves = single_wave("revert", &candidate.strategy, members, false);
             let plan = Plan { waves, ..ordered };
-            Judgement::Start(Box::new(begin(look, candidate, plan)))
+            let start = Start { partial: true, ..begin(look, candidate, plan) };
+            Judgement::Start(Box::new(start))
         }
     }
 }
@@ -242,6 +248,7 @@ fn begin(look: Look<'_>, candidate: &Candidate, plan: Plan) -> Start {
         release: candidate.release(),
         strategy: candidate.strategy.clone(),
         plan,
+        partial: false,
         held,
         supersedes: active.map(|r| r.id).filter(|_| !look.app.has(Bug::DoubleActive)),
         condemns: Vec::new(),

@@ -64,6 +64,7 @@ pub(crate) fn rollback(
             irreversible,
             places: bad.places(),
         },
+        partial: true,
         held: Held::No,
         supersedes: active.filter(|id| *id == bad.id),
         condemns: if app.has(Bug::CondemnLater) { Vec::new() } else { condemns },

@@ -7,17 +7,22 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use model::{AppName, ClusterUid, LeaseEpoch, Reason, Status};
-use rollout::{Actor, Event, Now, Verb};
+use rollout::{Actor, Event, Now, Scan, Verb};
+use sandbox::Renderers;
+use tokio::sync::watch;
 
 use super::{
     Desk, Fleet,
+    claims::Claims,
+    feed::{Feed, Watch},
     handle::{Asked, Board, CommandError},
-    offer::Offers,
+    offer::{Found, News, Offered, Offers, Survey},
     slot::{AppNow, Slot},
 };
 use crate::{
     clock::Clock,
     content::{self, Content},
+    policy::PolicyFile,
     registry::{ClusterRecord, Registry},
     source::Sources,
     store::{
@@ -63,6 +68,10 @@ pub struct Parts {
     pub registry: Registry,
     /// Git.
     pub sources: Sources,
+    /// Kustomize and Helm.
+    pub renderers: Renderers,
+    /// What the fleet allows.
+    pub policy: Arc<PolicyFile>,
     /// What agents said.
     pub fleet: Arc<Fleet>,
     /// What is served to them.
@@ -82,6 +91,10 @@ pub struct Parts {
 pub(super) struct Engine {
     parts: Parts,
     offers: Offers,
+    claims: Claims,
+    /// What was rendered and waits for another App to give an object up.
+    blocked: BTreeMap<AppName, Found>,
+    watch: Watch,
     slots: BTreeMap<AppName, Slot>,
     board: Arc<Board>,
 }
@@ -96,7 +109,14 @@ impl Engine {
             let slot = load(&parts.log, &app)?;
             slots.insert(app, slot);
         }
-        Ok(Engine { parts, offers: Offers::default(), slots, board })
+        let (claims, blocked) = (Claims::default(), BTreeMap::new());
+        let watch = Watch::new(parts.clock.clone(), parts.lease);
+        Ok(Engine { parts, offers: Offers::default(), claims, blocked, watch, slots, board })
+    }
+
+    /// Rises when something was rendered.
+    pub(super) fn rendered(&self) -> watch::Receiver<u64> {
+        self.offers.moved()
     }
 
     /// Rereads, decides, publishes; returns when time alone could change something.
@@ -104,14 +124,16 @@ impl Engine {
         let clusters = self.parts.registry.clusters();
         let mut fault = self.refresh(&clusters);
         let mut answers = Vec::new();
+        let feed = self.feed();
         for Asked { app, verb, actor, reply } in asked {
-            let answer = self.ask(&app, &verb, &actor, &clusters)?;
+            let answer = self.ask(&app, &verb, &actor, &clusters, &feed)?;
             answers.push((reply, answer));
         }
-        let mut wakeup: Option<Duration> = None;
+        let feed = self.feed();
+        let mut wakeup = feed.thaws(&clusters);
         let mut seen = BTreeMap::new();
         for name in self.slots.keys().cloned().collect::<Vec<_>>() {
-            match self.settle(&name, &clusters) {
+            match self.settle(&name, &clusters, &feed) {
                 Ok(Some((app, next))) => {
                     wakeup = wakeup.into_iter().chain(next).min();
                     seen.insert(name, app);
@@ -136,55 +158,97 @@ impl Engine {
         Ok(wakeup)
     }
 
-    /// Renders what is new in Git or in the fleet. A disk that is full keeps the last offers.
+    /// Begins to render what is new in Git or in the fleet, and takes what is rendered. A disk that is full
+    /// keeps the last offers.
     fn refresh(&mut self, clusters: &Clusters) -> Option<Status> {
         let records = self.parts.registry.sources();
-        let Parts { sources, fleet, content, .. } = &self.parts;
-        let names = records.keys().cloned();
-        let surveys = match self.offers.refresh(sources, names, clusters, fleet, content) {
-            Ok(surveys) => surveys,
+        self.offers.refresh(&self.parts, records.keys().cloned(), clusters);
+        let news = match self.offers.news() {
+            Ok(news) => news,
             Err(error) => return Some(content_fault(&error)),
         };
-        for survey in surveys {
-            let found: Vec<_> = survey.found.iter().map(|f| f.app.clone()).collect();
-            for f in survey.found {
-                self.take(f);
-            }
-            for (name, slot) in &mut self.slots {
-                if slot.source.as_ref() != Some(&survey.source) || found.contains(name) {
-                    continue;
-                }
-                match &survey.refused {
-                    Some(fault) => slot.offer.fault = Some(fault.clone()),
-                    None => gone(slot, "its `app.yaml` is no longer in the source"),
-                }
+        for one in news {
+            match one {
+                News::Found(found) => self.take(*found),
+                News::Survey(survey) => self.survey(&survey),
             }
         }
-        for slot in self.slots.values_mut() {
+        for (name, slot) in &mut self.slots {
             if slot.source.as_ref().is_some_and(|source| !records.contains_key(source)) {
                 gone(slot, "its source was deleted");
                 slot.source = None;
+                self.claims.forget(name);
             }
         }
         None
     }
 
-    fn take(&mut self, found: super::offer::Found) {
-        let super::offer::Found { source, app, offer } = found;
+    /// Learns which Apps a source has.
+    fn survey(&mut self, survey: &Survey) {
+        for (name, slot) in &mut self.slots {
+            if slot.source.as_ref() != Some(&survey.source) || survey.apps.contains(name) {
+                continue;
+            }
+            if let Some(fault) = &survey.refused {
+                slot.offer.fault = Some(fault.clone());
+            } else {
+                gone(slot, "its `app.yaml` is no longer in the source");
+                self.claims.forget(name);
+                self.blocked.remove(name);
+            }
+        }
+    }
+
+    /// Takes what was rendered, unless another App holds an object of it on one of its clusters.
+    fn take(&mut self, found: Found) {
+        let mut open = vec![found];
+        while let Some(found) = open.pop() {
+            let app = found.app.clone();
+            self.blocked.remove(&app);
+            let held = match &found.offer {
+                Offered::Candidate(ready) => Some(ready.held.clone()),
+                Offered::Fault { .. } => None,
+            };
+            let conflict = held.as_ref().and_then(|held| self.claims.conflict(&app, held));
+            let Some((key, other)) = conflict else {
+                if self.accept(found)
+                    && let Some(held) = held
+                {
+                    self.claims.take(&app, held);
+                    // What it gave up may be what others wait for.
+                    open.extend(std::mem::take(&mut self.blocked).into_values());
+                }
+                continue;
+            };
+            let message =
+                format!("App `{other}` holds {key} on a cluster that App `{app}` selects");
+            let Found { source, offer, .. } = &found;
+            let revision = match offer {
+                Offered::Candidate(ready) => ready.candidate.revision().to_string(),
+                Offered::Fault { revision, .. } => revision.clone(),
+            };
+            let status = Status::because(Reason::ObjectClaimedTwice, message);
+            let offer = Offered::Fault { status, revision };
+            self.accept(Found { source: source.clone(), app: app.clone(), offer });
+            self.blocked.insert(app, found);
+        }
+    }
+
+    /// Puts an offer into its slot; `false` when another source holds an App of that name.
+    fn accept(&mut self, found: Found) -> bool {
+        let Found { source, app, offer } = found;
         let slot = self
             .slots
             .entry(app.clone())
             .or_insert_with(|| Slot::new(rollout::App::new(app.clone()), 1));
-        match &slot.source {
-            Some(owner) if *owner != source => {
-                tracing::warn!(%app, %owner, %source, "two sources hold an app of one name; the first keeps it");
-            }
-            _ => {
-                slot.source = Some(source);
-                slot.offer.take(offer);
-                slot.learn_revisions();
-            }
+        if let Some(owner) = slot.source.as_ref().filter(|owner| **owner != source) {
+            tracing::warn!(%app, %owner, %source, "two sources hold an app of one name; the first keeps it");
+            return false;
         }
+        slot.source = Some(source);
+        slot.offer.take(offer);
+        slot.learn_revisions();
+        true
     }
 
     /// Decides one App until nothing is left, and publishes what follows.
@@ -192,16 +256,19 @@ impl Engine {
         &mut self,
         name: &AppName,
         clusters: &Clusters,
+        feed: &Feed,
     ) -> Result<Option<(AppNow, Option<Duration>)>, Error> {
-        let now = self.now();
+        let now = self.watch.now();
         let Some(slot) = self.slots.get_mut(name) else { return Ok(None) };
-        let obs = slot.observe(clusters, &self.parts.fleet);
+        let mut obs = slot.observe(clusters, &self.parts.fleet);
+        feed.pour(name, clusters, &mut obs);
+        let mut scan = Scan::default();
         let mut decided = 0;
         loop {
             let mut state = Arc::clone(&slot.state);
             let mut events = Vec::new();
             while events.len() < EVENTS_PER_WRITE_MAX
-                && let Some(event) = rollout::decide(&state, now, &obs)
+                && let Some(event) = scan.next(&state, now, &obs)
             {
                 step(&mut state, &event, now, &obs);
                 events.push(event);
@@ -241,12 +308,14 @@ impl Engine {
         verb: &Verb,
         actor: &Actor,
         clusters: &Clusters,
+        feed: &Feed,
     ) -> Result<Result<(), CommandError>, Error> {
-        let now = self.now();
+        let now = self.watch.now();
         let Some(slot) = self.slots.get_mut(app) else {
             return Ok(Err(CommandError::NoSuchApp(app.clone())));
         };
-        let obs = slot.observe(clusters, &self.parts.fleet);
+        let mut obs = slot.observe(clusters, &self.parts.fleet);
+        feed.pour(app, clusters, &mut obs);
         let event = match rollout::command(&slot.state, verb, actor, None, now, &obs) {
             Ok(event) => event,
             Err(refusal) => return Ok(Err(CommandError::Refused(refusal))),
@@ -274,10 +343,9 @@ impl Engine {
         Ok(())
     }
 
-    fn now(&self) -> Now {
-        let clock = &self.parts.clock;
-        let (wall, mono) = (clock.now(), clock.since_start());
-        Now { wall, mono, term: self.parts.lease, stepped: false }
+    fn feed(&mut self) -> Feed {
+        let now = self.watch.now();
+        Feed::new(&self.parts.registry, &self.parts.fleet, &self.slots, now)
     }
 }
 

@@ -126,13 +126,11 @@ pub async fn start(
     shutdown: CancellationToken,
 ) -> Result<(Handle, tokio::task::JoinHandle<Result<(), Error>>), Error> {
     let board = Arc::new(Board::default());
-    let signals = Signals {
-        fleet: parts.fleet.moved(),
-        registry: parts.registry.changed(),
-        sources: parts.sources.changed(),
-    };
+    let fleet = parts.fleet.moved();
+    let (registry, sources) = (parts.registry.changed(), parts.sources.changed());
     let loading = Arc::clone(&board);
     let engine = blocking(move || Engine::load(parts, loading)).await?;
+    let signals = Signals { fleet, registry, sources, rendered: engine.rendered() };
     let (asked, inbox) = mpsc::channel(ASKED_MAX);
     let task = tokio::spawn(drive(engine, signals, inbox, shutdown));
     Ok((Handle { asked, board }, task))
@@ -142,6 +140,7 @@ struct Signals {
     fleet: watch::Receiver<u64>,
     registry: watch::Receiver<u64>,
     sources: watch::Receiver<u64>,
+    rendered: watch::Receiver<u64>,
 }
 
 async fn drive(
@@ -166,6 +165,7 @@ async fn drive(
             Ok(()) = signals.fleet.changed() => {}
             Ok(()) = signals.registry.changed() => {}
             Ok(()) = signals.sources.changed() => {}
+            Ok(()) = signals.rendered.changed() => {}
             () = tokio::time::sleep(sleep) => {}
         }
         tokio::time::sleep(WAKE_INTERVAL_MIN).await;
@@ -177,6 +177,7 @@ async fn drive(
         signals.fleet.mark_unchanged();
         signals.registry.mark_unchanged();
         signals.sources.mark_unchanged();
+        signals.rendered.mark_unchanged();
     }
 }
 

@@ -13,6 +13,9 @@
 mod handle;
 mod driver;
 mod offer;
+mod claims;
+mod bench;
+mod feed;
 mod slot;
 mod desk;
 mod fleet;

@@ -1,29 +1,48 @@
 //! What Git offers: renders every App of every source into a candidate for the brain.
 //!
+//! Rendering happens on threads of its own (see `bench`); the driver starts it and takes what is done.
 //! Content is stored before it is offered, so that whatever is granted can be served. A source, App or
 //! render that fails keeps the last valid offer and says why; "nothing there" is never an offer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use model::{AppName, ClusterUid, Digest, Facts, Reason, SourceName, Status};
-use render::Diagnostic;
+use render::{Diagnostic, Kit, Policy, Target};
 use rollout::Candidate;
+use sandbox::Renderers;
+use tokio::sync::watch;
 
-use super::{Fleet, slot::Offer};
+use super::{
+    Fleet,
+    bench::{Bench, Lane},
+    claims::Held,
+    driver::Parts,
+    slot::Offer,
+};
 use crate::{
     content::{self, Content, Kind},
     registry::ClusterRecord,
-    source::{Snapshot, Sources},
+    source::Snapshot,
     telemetry,
 };
 
-/// The offers of all sources, and what they were made from.
-#[derive(Debug, Default)]
+/// What the offers were made from, and who makes them.
+#[derive(Debug)]
 pub(super) struct Offers {
     /// Digest of everything the offers depend on; equal means that nothing has to be done.
     basis: BTreeMap<SourceName, Digest>,
     /// Trace of the commit that each source stands at.
     commits: BTreeMap<SourceName, (String, Option<String>)>,
+    bench: Bench<Done>,
+    /// Number of the newest look at anything.
+    number: u64,
+    /// Of each source and App, the newest look whose outcome was taken: an older one comes too late.
+    taken: BTreeMap<(SourceName, Option<AppName>), u64>,
+    /// The Apps of each source by the newest survey: one that left comes back by no late outcome.
+    present: BTreeMap<SourceName, BTreeSet<AppName>>,
 }
 
 /// The offer of one App, and the source it comes from.
@@ -37,48 +56,148 @@ pub(super) struct Found {
 /// A new offer, or a fault beside which the last one stays.
 #[derive(Debug)]
 pub(super) enum Offered {
-    Candidate(Box<Candidate>, String),
+    Candidate(Box<Ready>),
     Fault { status: Status, revision: String },
 }
 
-/// Everything found at one source.
+/// A candidate, and what comes with it.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) candidate: Candidate,
+    pub(super) drift: String,
+    /// What it holds where.
+    pub(super) held: Held,
+}
+
+/// Which Apps a source has.
 #[derive(Debug)]
 pub(super) struct Survey {
     pub(super) source: SourceName,
-    pub(super) found: Vec<Found>,
+    pub(super) apps: BTreeSet<AppName>,
     /// Why nothing of the commit may be used; then an App that was not found is not gone.
     pub(super) refused: Option<Status>,
 }
 
+/// What was found out.
+#[derive(Debug)]
+pub(super) enum News {
+    Survey(Box<Survey>),
+    Found(Box<Found>),
+}
+
+/// An outcome of a thread.
+#[derive(Debug)]
+struct Done {
+    number: u64,
+    source: SourceName,
+    app: Option<AppName>,
+    news: Result<News, content::Error>,
+}
+
 type Clusters = BTreeMap<ClusterUid, ClusterRecord>;
 
+impl Default for Offers {
+    fn default() -> Offers {
+        Offers {
+            basis: BTreeMap::new(),
+            commits: BTreeMap::new(),
+            bench: Bench::start(),
+            number: 0,
+            taken: BTreeMap::new(),
+            present: BTreeMap::new(),
+        }
+    }
+}
+
+impl Drop for Offers {
+    fn drop(&mut self) {
+        self.bench.close();
+    }
+}
+
 impl Offers {
-    /// Renders what changed since the last call: one survey for each source that has something new.
+    /// Rises when there may be news.
+    pub(super) fn moved(&self) -> watch::Receiver<u64> {
+        self.bench.moved()
+    }
+
+    /// Begins to render what changed since the last call.
     pub(super) fn refresh(
         &mut self,
-        sources: &Sources,
+        parts: &Parts,
         names: impl Iterator<Item = SourceName>,
         clusters: &Clusters,
-        fleet: &Fleet,
-        content: &Content,
-    ) -> Result<Vec<Survey>, content::Error> {
-        let facts = facts(fleet);
-        let fleet_basis = basis_of(clusters, &facts);
+    ) {
+        let facts = facts(&parts.fleet);
+        let (policy, version) = parts.policy.now();
+        let fleet_basis = format!("{} {version:?}", basis_of(clusters, &facts));
         let names: BTreeSet<_> = names.collect();
         self.basis.retain(|name, _| names.contains(name));
-        let mut surveys = Vec::new();
+        self.taken.retain(|(name, _), _| names.contains(name));
+        self.present.retain(|name, _| names.contains(name));
+        let mut shared = None;
         for name in names {
-            let Some(snapshot) = sources.snapshot(&name) else { continue };
+            let Some(snapshot) = parts.sources.snapshot(&name) else { continue };
             let basis = Digest::of(format!("{} {fleet_basis}", snapshot.revision).as_bytes());
             if self.basis.get(&name) == Some(&basis) {
                 continue;
             }
             let trace = self.trace_of(&name, &snapshot);
-            let survey = survey(&name, &snapshot, clusters, &facts, trace.as_deref(), content)?;
-            surveys.push(survey);
+            let (clusters, facts) = shared
+                .get_or_insert_with(|| (Arc::new(clusters.clone()), Arc::new(facts.clone())))
+                .clone();
+            self.number += 1;
+            let view = Arc::new(View {
+                number: self.number,
+                source: name.clone(),
+                snapshot,
+                clusters,
+                facts,
+                policy: policy.clone(),
+                renderers: parts.renderers.clone(),
+                content: Arc::clone(&parts.content),
+                trace,
+            });
+            let panicked = view.panicked(None);
+            let run = move |bench: &Bench<Done>| survey(&view, bench);
+            self.bench.add(Lane::Plain, (name.clone(), None), panicked, run);
             self.basis.insert(name, basis);
         }
-        Ok(surveys)
+    }
+
+    /// What was found out since the last call. After an error the source is rendered again.
+    pub(super) fn news(&mut self) -> Result<Vec<News>, content::Error> {
+        let mut all = Vec::new();
+        let mut fault = Ok(());
+        for Done { number, source, app, news } in self.bench.collect() {
+            if !self.basis.contains_key(&source) {
+                continue;
+            }
+            let present = self.present.entry(source.clone()).or_default();
+            if app.as_ref().is_some_and(|app| !present.contains(app)) {
+                continue;
+            }
+            let taken = self.taken.entry((source.clone(), app)).or_default();
+            if number <= *taken {
+                continue;
+            }
+            if let Ok(News::Survey(survey)) = &news
+                && survey.refused.is_none()
+            {
+                present.clone_from(&survey.apps);
+            }
+            match news {
+                Ok(news) => {
+                    *taken = number;
+                    all.push(news);
+                }
+                Err(error) => {
+                    self.basis.remove(&source);
+                    fault = Err(error);
+                }
+            }
+        }
+        if all.is_empty() { fault.map(|()| all) } else { Ok(all) }
     }
 
     /// One trace per commit: a new commit begins one, a second look at it goes on with it.
@@ -115,50 +234,101 @@ fn basis_of(clusters: &Clusters, facts: &BTreeMap<ClusterUid, Facts>) -> Digest 
     Digest::of(text.as_bytes())
 }
 
-fn survey(
-    source: &SourceName,
-    snapshot: &Snapshot,
-    clusters: &Clusters,
-    facts: &BTreeMap<ClusterUid, Facts>,
-    trace: Option<&str>,
-    content: &Content,
-) -> Result<Survey, content::Error> {
-    let all = render::apps(&*snapshot.tree);
-    let mut found = Vec::new();
+/// All that the Apps of one source are rendered from.
+struct View {
+    number: u64,
+    source: SourceName,
+    snapshot: Snapshot,
+    clusters: Arc<Clusters>,
+    facts: Arc<BTreeMap<ClusterUid, Facts>>,
+    policy: Option<Arc<Policy>>,
+    renderers: Renderers,
+    content: Arc<Content>,
+    trace: Option<String>,
+}
+
+impl View {
+    fn done(&self, app: Option<AppName>, news: Result<News, content::Error>) -> Done {
+        Done { number: self.number, source: self.source.clone(), app, news }
+    }
+
+    fn found(&self, app: AppName, offer: Result<Offered, content::Error>) -> Done {
+        let source = self.source.clone();
+        let news =
+            offer.map(|offer| News::Found(Box::new(Found { source, app: app.clone(), offer })));
+        self.done(Some(app), news)
+    }
+
+    /// What is said when rendering panics: an error of ours, and the last release stays.
+    fn panicked(&self, app: Option<AppName>) -> Done {
+        let message = "rendering broke off; the log of the hub has the place";
+        let status = Status::because(Reason::Internal, message);
+        let revision = self.snapshot.revision.to_string();
+        if let Some(app) = app {
+            return self.found(app, Ok(Offered::Fault { status, revision }));
+        }
+        let (source, apps) = (self.source.clone(), BTreeSet::new());
+        let survey = Survey { source, apps, refused: Some(status) };
+        self.done(None, Ok(News::Survey(Box::new(survey))))
+    }
+}
+
+/// Reads which Apps there are, and queues each.
+fn survey(view: &Arc<View>, bench: &Bench<Done>) -> Vec<Done> {
+    let all = render::apps(&*view.snapshot.tree);
+    for fault in &all.diagnostics {
+        tracing::warn!(source = %view.source, revision = %view.snapshot.revision, "{fault}");
+    }
+    let source = view.source.clone();
     if all.refused {
-        let fault = match fault(snapshot, &all.diagnostics) {
+        let refused = match fault(&view.snapshot, &all.diagnostics) {
             Offered::Fault { status, .. } => Some(status),
-            Offered::Candidate(..) => None,
+            Offered::Candidate(_) => None,
         };
-        return Ok(Survey { source: source.clone(), found, refused: fault });
+        let survey = Survey { source, apps: BTreeSet::new(), refused };
+        return vec![view.done(None, Ok(News::Survey(Box::new(survey))))];
     }
-    for (app, parsed) in all.apps {
-        let offered = match parsed {
-            Err(diagnostics) => fault(snapshot, &diagnostics),
-            Ok(parsed) => match parsed.reference_fault(&snapshot.revision.reference) {
-                Some(other) => fault(snapshot, &[other]),
-                None => offer(&parsed, snapshot, clusters, facts, trace, content)?,
-            },
-        };
-        found.push(Found { source: source.clone(), app, offer: offered });
+    let apps = all.apps.keys().cloned().collect();
+    bench.tell(view.done(None, Ok(News::Survey(Box::new(Survey { source, apps, refused: None })))));
+    let mut done = Vec::new();
+    for (name, parsed) in all.apps {
+        let reference = &view.snapshot.revision.reference;
+        let checked = parsed.and_then(|app| match app.reference_fault(reference) {
+            Some(other) => Err(vec![other]),
+            None => Ok(app),
+        });
+        match checked {
+            Ok(app) => queue(view, bench, app),
+            Err(faults) => done.push(view.found(name, Ok(fault(&view.snapshot, &faults)))),
+        }
     }
-    Ok(Survey { source: source.clone(), found, refused: None })
+    done
+}
+
+fn queue(view: &Arc<View>, bench: &Bench<Done>, app: render::App) {
+    let tools = render::wants_tools(&app, &*view.snapshot.tree);
+    let lane = if tools { Lane::Tools } else { Lane::Plain };
+    let subject = (view.source.clone(), Some(app.name.clone()));
+    let panicked = view.panicked(Some(app.name.clone()));
+    let own = Arc::clone(view);
+    bench.add(lane, subject, panicked, move |_| {
+        vec![own.found(app.name.clone(), offer(&app, &own))]
+    });
 }
 
 /// Selects, renders once per distinct variant, stores the content.
-fn offer(
-    app: &render::App,
-    snapshot: &Snapshot,
-    clusters: &Clusters,
-    facts: &BTreeMap<ClusterUid, Facts>,
-    trace: Option<&str>,
-    content: &Content,
-) -> Result<Offered, content::Error> {
+fn offer(app: &render::App, view: &View) -> Result<Offered, content::Error> {
+    let View { snapshot, clusters, content, trace, .. } = view;
     let mut selected = Vec::new();
     for cluster in clusters.values() {
-        let known = facts.get(&cluster.uid).unwrap_or(&Facts::Null);
+        let known = view.facts.get(&cluster.uid).unwrap_or(&Facts::Null);
         match app.targets.selects(&cluster.labels, known) {
-            Ok(true) => selected.push((&cluster.uid, &cluster.name, &cluster.labels)),
+            Ok(true) => selected.push(Target {
+                uid: &cluster.uid,
+                name: &cluster.name,
+                labels: &cluster.labels,
+                facts: known,
+            }),
             Ok(false) => {}
             Err(error) => {
                 let message = format!("{}: cluster `{}`: {error}", app.file, cluster.name);
@@ -168,15 +338,20 @@ fn offer(
         }
     }
     let span = tracing::info_span!("render", app = %app.name, clusters = selected.len());
-    telemetry::follow(&span, trace);
-    let variants = span.in_scope(|| render::render_all(app, &*snapshot.tree, selected));
+    telemetry::follow(&span, trace.as_deref());
+    let kit =
+        Kit { tools: &view.renderers, policy: view.policy.as_deref(), source: Some(&view.source) };
+    let variants = span.in_scope(|| render::render_all(&kit, app, &*snapshot.tree, selected));
     if variants.faults.iter().any(Diagnostic::is_error) {
         return Ok(fault(snapshot, &variants.faults));
     }
-    for rendered in variants.rendered.values() {
+    let mut held = Held { by_cluster: variants.by_cluster.clone(), ..Held::default() };
+    for (digest, rendered) in &variants.rendered {
         let objects = rendered.objects.iter().map(|(digest, bytes)| (*digest, bytes.as_slice()));
         content.put_all(Kind::Object, objects)?;
         content.put(Kind::Manifest, &rendered.manifest.canonical())?;
+        let keys = rendered.manifest.entries().iter().map(|entry| entry.key.clone());
+        held.objects.insert(*digest, Arc::new(keys.collect()));
     }
     let candidate = Candidate {
         commit: snapshot.revision.commit.clone(),
@@ -186,10 +361,11 @@ fn offer(
         targets: app.targets.clone(),
         strategy: app.strategy.clone(),
         variants: variants.by_cluster.into(),
-        trace: trace.map(str::to_owned),
+        trace: trace.clone(),
         hard_to_undo: Vec::new(),
     };
-    Ok(Offered::Candidate(Box::new(candidate), app.drift.as_str().to_owned()))
+    let drift = app.drift.as_str().to_owned();
+    Ok(Offered::Candidate(Box::new(Ready { candidate, drift, held })))
 }
 
 fn fault(snapshot: &Snapshot, diagnostics: &[Diagnostic]) -> Offered {
@@ -212,8 +388,9 @@ impl Offer {
     /// Takes what was found; a fault leaves the last valid candidate in force.
     pub(super) fn take(&mut self, offered: Offered) {
         match offered {
-            Offered::Candidate(candidate, drift) => {
-                *self = Offer { candidate: Some(*candidate), drift, fault: None, fault_at: None };
+            Offered::Candidate(ready) => {
+                let Ready { candidate, drift, .. } = *ready;
+                *self = Offer { candidate: Some(candidate), drift, fault: None, fault_at: None };
             }
             Offered::Fault { status, revision } => {
                 self.fault = Some(status);

@@ -99,9 +99,9 @@ impl Parts {
             registry::Error::Revoked(_) | registry::Error::NotFound { .. } => {
                 refuse(Code::PermissionDenied, Reason::ClusterRevoked, error)
             }
-            registry::Error::AlreadyExists { .. } | registry::Error::TooManyTokens => {
-                refuse::internal(error)
-            }
+            registry::Error::AlreadyExists { .. }
+            | registry::Error::TooManyTokens
+            | registry::Error::TooMany { .. } => refuse::internal(error),
         })?;
         tracing::info!(cluster = %cluster.name, "certificate in use");
         Ok(Admitted { peer, cluster })

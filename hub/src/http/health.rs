@@ -21,7 +21,14 @@ pub(super) async fn ready(State(parts): State<Parts>) -> Response {
     let published = parts.engine.published();
     let fault = published.fault.clone().or_else(|| disk(&parts));
     match (&fault, published.ready) {
-        (None, true) => Json(json!({ "status": "ok" })).into_response(),
+        // Rendering behind fewer layers is no reason to stop: it is said, and it stays said.
+        (None, true) => match &parts.sandbox {
+            None => Json(json!({ "status": "ok" })).into_response(),
+            Some(weak) => {
+                let note = json!({ "reason": weak.reason(), "message": weak.message() });
+                Json(json!({ "status": "ok", "notes": [note] })).into_response()
+            }
+        },
         (None, false) => {
             let body = json!({ "status": "starting", "message": "logs are being read" });
             (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()

@@ -6,6 +6,7 @@
 mod server;
 mod health;
 mod api;
+mod hooks;
 mod page;
 mod auth;
 mod problem;
@@ -51,6 +52,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Where the store is; `/readyz` looks at its disk.
     pub data_dir: std::path::PathBuf,
+    /// What is to be said about the sandbox of rendering, when it is not whole.
+    pub sandbox: Option<model::Status>,
 }
 
 /// All routes.
@@ -61,6 +64,7 @@ pub fn routes(parts: Parts) -> Router {
         .nest("/api/v1", guarded)
         .route("/api/v1/version", get(api::version))
         .merge(page::routes())
+        .merge(hooks::routes())
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

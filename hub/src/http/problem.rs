@@ -78,6 +78,7 @@ impl From<registry::Error> for Problem {
             registry::Error::AlreadyExists { .. } => Reason::AlreadyExists,
             registry::Error::NotFound { .. } => Reason::NotFound,
             registry::Error::TooManyTokens
+            | registry::Error::TooMany { .. }
             | registry::Error::NotCurrent { .. }
             | registry::Error::Revoked(_) => Reason::Refused,
             registry::Error::Store(crate::store::Error::Io(_)) => Reason::DiskFull,

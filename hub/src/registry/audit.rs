@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use model::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::store::{self, Guard, Store, Table};
+use crate::store::{self, Batch, Guard, Store, Table};
 
 use super::{Error, Registry, lock, record};
 
@@ -30,6 +30,9 @@ pub struct AuditRow {
     /// Hash of the row before; of nothing for the first.
     pub previous: Digest,
 }
+
+/// Actor, verb, object, reason.
+pub(super) type Deed<'a> = (&'a str, &'a str, &'a str, &'a str);
 
 /// The newest row's number and hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +60,16 @@ impl Registry {
         reason: &str,
         now: Timestamp,
     ) -> Result<AuditRow, Error> {
+        self.audited(self.batch(), (actor, verb, object, reason), now)
+    }
+
+    /// Writes `batch` together with the row that says who did it; both or neither.
+    pub(super) fn audited(
+        &self,
+        batch: Batch,
+        (actor, verb, object, reason): Deed<'_>,
+        now: Timestamp,
+    ) -> Result<AuditRow, Error> {
         let mut head = lock(&self.0.audit);
         let row = AuditRow {
             n: head.n + 1,
@@ -69,8 +82,7 @@ impl Registry {
         };
         let bytes = record::encode(&row);
         let next = Head { n: row.n, hash: Digest::of(&bytes) };
-        let batch = self
-            .batch()
+        let batch = batch
             .guard(Guard::Absent(Table::Audit, key(row.n)))
             .put(Table::Audit, key(row.n), bytes)
             .put(Table::Meta, HEAD, record::encode(&next));

@@ -53,6 +53,8 @@ impl Registry {
             not_after: None,
             created_at: now,
             sessions: 0,
+            cordon: None,
+            pins: BTreeMap::new(),
         };
         let token = token.record(cluster.uid.clone(), now);
         let batch = put_cluster(self.batch(), &cluster)

@@ -1,4 +1,5 @@
-//! Who belongs to the fleet: clusters, their join tokens, sources, and the audit of what people did.
+//! Who belongs to the fleet: clusters, their join tokens, sources; the people, what they hold back
+//! (freezes, blockers, cordons, pins), and the audit of what they did.
 //!
 //! Typed records over the store, written through, read from memory. Every call that writes blocks on
 //! the disk: async callers use `spawn_blocking`. Writers of one cluster queue behind one another, those
@@ -10,6 +11,8 @@
 mod cluster;
 mod token;
 mod source;
+mod hold;
+mod access;
 mod audit;
 mod record;
 
@@ -27,8 +30,13 @@ use tokio::sync::watch;
 
 use crate::store::{self, Batch, Store, Table};
 
+pub use access::{AccessRecord, TOKENS_OF_PEOPLE_MAX};
 pub use audit::AuditRow;
-pub use record::{ClusterRecord, ClusterState, SourceRecord, TokenId, TokenRecord, TokenState};
+pub use hold::{BLOCKERS_MAX, BlockerRecord, FREEZES_MAX, FreezeRecord, FreezeScope};
+pub use record::{
+    ALL_APPS, ClusterRecord, ClusterState, MarkRecord, SourceRecord, TokenId, TokenRecord,
+    TokenState,
+};
 pub use token::{Bound, NewToken, TokenFault};
 
 /// Join tokens that may be open (unused and not expired) at one time.
@@ -64,6 +72,9 @@ struct Cache {
     by_name: BTreeMap<ClusterName, ClusterUid>,
     sources: Arc<BTreeMap<SourceName, SourceRecord>>,
     tokens: BTreeMap<TokenId, TokenRecord>,
+    freezes: BTreeMap<FreezeScope, FreezeRecord>,
+    blockers: Arc<BTreeMap<String, BlockerRecord>>,
+    access: BTreeMap<String, AccessRecord>,
 }
 
 /// Why the registry did not do it.
@@ -72,7 +83,7 @@ pub enum Error {
     /// The name is taken.
     #[error("{kind} `{name}` exists already; delete it first or take another name")]
     AlreadyExists {
-        /// `cluster` or `source`.
+        /// `cluster`, `source` or `token`.
         kind: &'static str,
         /// The name.
         name: String,
@@ -80,7 +91,7 @@ pub enum Error {
     /// Nothing has that name.
     #[error("there is no {kind} `{name}`")]
     NotFound {
-        /// `cluster`, `source` or `audit row`.
+        /// `cluster`, `source`, `freeze`, `blocker` or `token`.
         kind: &'static str,
         /// The name or uid.
         name: String,
@@ -90,6 +101,14 @@ pub enum Error {
         "{OPEN_TOKENS_MAX} join tokens are open; let some be used or expire, or delete clusters that never joined"
     )]
     TooManyTokens,
+    /// So many of a kind are enough.
+    #[error("there are {max} {kind}s already; take away those that nobody needs")]
+    TooMany {
+        /// `freeze`, `blocker` or `token`.
+        kind: &'static str,
+        /// The bound.
+        max: usize,
+    },
     /// The serial is neither the active nor the pending one of the cluster.
     #[error("certificate serial {serial} of cluster `{cluster}` is not the current one")]
     NotCurrent {
@@ -113,8 +132,18 @@ impl Registry {
         let by_name = clusters.values().map(|c| (c.name.clone(), c.uid.clone())).collect();
         let sources = read_all(&*store, Table::Source, |s: &SourceRecord| s.name.clone())?;
         let tokens = read_all(&*store, Table::Token, |t: &TokenRecord| t.id)?;
-        let cache =
-            Cache { clusters: Arc::new(clusters), by_name, sources: Arc::new(sources), tokens };
+        let freezes = read_all_of(&*store, hold::FREEZE, |f: &FreezeRecord| f.scope.clone())?;
+        let blockers = hold::read_blockers(&*store)?;
+        let access = read_all_of(&*store, access::ACCESS, |a: &AccessRecord| a.name.clone())?;
+        let cache = Cache {
+            clusters: Arc::new(clusters),
+            by_name,
+            sources: Arc::new(sources),
+            tokens,
+            freezes,
+            blockers: Arc::new(blockers),
+            access,
+        };
         let head = audit::Head::read(&*store)?;
         Ok(Registry(Arc::new(Inner {
             store,
@@ -127,7 +156,7 @@ impl Registry {
         })))
     }
 
-    /// Rises with every change of a cluster, a source or a token.
+    /// Rises with every change of a record.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.0.version.subscribe()
     }
@@ -176,7 +205,25 @@ fn read_all<K: Ord, V: serde::de::DeserializeOwned>(
     table: Table,
     key_of: impl Fn(&V) -> K,
 ) -> Result<BTreeMap<K, V>, Error> {
-    let rows = store.scan(table, b"")?;
+    read_rows(store, table, b"", key_of)
+}
+
+/// Records whose keys in [`Table::Meta`] begin with `prefix`: few and small ones that need no table.
+fn read_all_of<K: Ord, V: serde::de::DeserializeOwned>(
+    store: &dyn Store,
+    prefix: &[u8],
+    key_of: impl Fn(&V) -> K,
+) -> Result<BTreeMap<K, V>, Error> {
+    read_rows(store, Table::Meta, prefix, key_of)
+}
+
+fn read_rows<K: Ord, V: serde::de::DeserializeOwned>(
+    store: &dyn Store,
+    table: Table,
+    prefix: &[u8],
+    key_of: impl Fn(&V) -> K,
+) -> Result<BTreeMap<K, V>, Error> {
+    let rows = store.scan(table, prefix)?;
     let decode = |(key, value): store::Row| {
         let record = record::decode::<V>(table, &key, &value)?;
         Ok((key_of(&record), record))

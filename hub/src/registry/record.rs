@@ -1,9 +1,11 @@
 //! The records as they stand on disk: JSON with a version. Fields are only ever added, with a default,
 //! so that old records decode for ever.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use model::{
-    ClusterName, ClusterUid, Digest, Labels, SourceName,
+    AppName, ClusterName, ClusterUid, Digest, Labels, SourceName,
     source::{SourceAuth, SourceVerify, SourceWebhook},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -44,9 +46,50 @@ pub struct ClusterRecord {
     /// Sessions that were opened so far: the newest session epoch. Rises only.
     #[serde(default)]
     pub sessions: u64,
+    /// A person keeps everything new away from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cordon: Option<MarkRecord>,
+    /// A person keeps Apps on what they run: by name of the App, or [`ALL_APPS`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pins: BTreeMap<String, MarkRecord>,
+}
+
+/// Stands in [`ClusterRecord::pins`] for every App.
+pub const ALL_APPS: &str = "*";
+
+/// Somebody said so, perhaps for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkRecord {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When it was said.
+    pub at: Timestamp,
+    /// When it ends by itself; never when absent.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+}
+
+impl MarkRecord {
+    /// Whether it still stands at `now`.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 impl ClusterRecord {
+    /// The cordon that stands at `now`.
+    pub fn cordon_at(&self, now: Timestamp) -> Option<&MarkRecord> {
+        self.cordon.as_ref().filter(|mark| mark.holds(now))
+    }
+
+    /// The pin of an App that stands at `now`: its own, else that of all Apps.
+    pub fn pin_at(&self, app: &AppName, now: Timestamp) -> Option<&MarkRecord> {
+        let of = |name: &str| self.pins.get(name).filter(|mark| mark.holds(now));
+        of(app.as_str()).or_else(|| of(ALL_APPS))
+    }
+
     /// Whether desired state is served to it.
     pub fn may_receive(&self) -> bool {
         match self.state {

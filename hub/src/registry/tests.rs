@@ -259,3 +259,121 @@ fn whoever_waits_for_changes_is_woken_by_each() {
     fleet.registry.delete_cluster(&cluster.uid).unwrap();
     assert!(changed.has_changed().unwrap());
 }
+
+fn mark(fleet: &Fleet, until: Option<Duration>) -> MarkRecord {
+    let at = fleet.clock.now();
+    MarkRecord { by: "ann".into(), reason: "disk".into(), at, until: until.map(|d| at + d) }
+}
+
+#[test]
+fn a_freeze_outlives_the_hub_and_ends_by_itself() {
+    let mut fleet = Fleet::new();
+    let freeze = |fleet: &Fleet, scope: &str, until: Option<Duration>| {
+        let MarkRecord { by, reason, at, until } = mark(fleet, until);
+        let scope = FreezeScope::try_from(scope.to_owned()).unwrap();
+        fleet.registry.set_freeze(FreezeRecord { scope, by, reason, at, until }).unwrap();
+    };
+    freeze(&fleet, "fleet", Some(Duration::from_hours(1)));
+    freeze(&fleet, "app/web", None);
+    fleet.reopen();
+    let about = |fleet: &Fleet, app: &str| {
+        let (app, now) = (model::AppName::parse(app).unwrap(), fleet.clock.now());
+        let freezes = fleet.registry.freezes();
+        freezes.iter().filter(|f| f.holds(now) && f.scope.is_about(&app)).count()
+    };
+    assert_eq!((about(&fleet, "web"), about(&fleet, "shop")), (2, 1));
+    fleet.clock.advance(Duration::from_hours(1));
+    assert_eq!((about(&fleet, "web"), about(&fleet, "shop")), (1, 0), "the hour is over");
+    let lift =
+        |fleet: &Fleet, scope| fleet.registry.lift_freeze(&scope, "bob", "done", fleet.clock.now());
+    let over = lift(&fleet, FreezeScope::Fleet).unwrap_err();
+    assert_eq!(over.to_string(), "there is no freeze `fleet`");
+    freeze(&fleet, "app/shop", None);
+    assert_eq!(fleet.registry.freezes().len(), 2, "the one that ended was swept");
+    let web = FreezeScope::App(model::AppName::parse("web").unwrap());
+    assert_eq!(lift(&fleet, web).unwrap().by, "ann");
+    fleet.reopen();
+    let left: Vec<_> = fleet.registry.freezes().iter().map(|f| f.scope.to_string()).collect();
+    assert_eq!(left, ["app/shop"]);
+    let rows = fleet.registry.audit_list(9).unwrap();
+    let rows: Vec<_> =
+        rows.iter().map(|r| format!("{} {} {}", r.actor, r.verb, r.object)).collect();
+    let all =
+        ["ann freeze fleet", "ann freeze app/web", "ann freeze app/shop", "bob unfreeze app/web"];
+    assert_eq!(rows, all);
+    assert!(FreezeScope::try_from("cluster/a".to_owned()).is_err());
+}
+
+#[test]
+fn a_blocker_that_was_cleared_is_still_known_and_a_forgotten_one_is_not() {
+    let mut fleet = Fleet::new();
+    let now = fleet.clock.now();
+    fleet.registry.set_blocker("incident", true, "P1 is open", "ann", now).unwrap();
+    fleet.registry.watch_blocker("errors", "http://127.0.0.1/ok", "ann", now).unwrap();
+    fleet.registry.set_blocker("incident", false, "", "bob", now).unwrap();
+    fleet.reopen();
+    let blockers = fleet.registry.blockers();
+    assert_eq!((blockers["incident"].set, blockers["incident"].by.as_str()), (false, "bob"));
+    assert!(blockers["errors"].set, "until the endpoint answers");
+    assert_eq!(blockers["errors"].watch.as_deref(), Some("http://127.0.0.1/ok"));
+    let version = *fleet.registry.changed().borrow();
+    fleet.registry.forget_blocker("incident", "bob", now).unwrap();
+    assert!(*fleet.registry.changed().borrow() > version);
+    assert!(fleet.registry.forget_blocker("incident", "bob", now).is_err());
+    fleet.reopen();
+    assert_eq!(fleet.registry.blockers().keys().collect::<Vec<_>>(), ["errors"]);
+    assert_eq!(fleet.registry.audit_check().unwrap(), 4);
+}
+
+#[test]
+fn cordons_and_pins_hold_until_their_end() {
+    let mut fleet = Fleet::new();
+    let cluster = fleet.add("eu-1", 1);
+    let (cordon, pin) = (mark(&fleet, Some(Duration::from_hours(1))), mark(&fleet, None));
+    let change = |c: &mut ClusterRecord| {
+        c.cordon = Some(cordon.clone());
+        c.pins.insert("web".to_owned(), pin.clone());
+        c.pins.insert(ALL_APPS.to_owned(), cordon.clone());
+    };
+    fleet.registry.update_cluster(&cluster.uid, change).unwrap();
+    fleet.reopen();
+    let held = |fleet: &Fleet| {
+        let (cluster, now) = (fleet.registry.cluster(&cluster.uid).unwrap(), fleet.clock.now());
+        let pin = |app| cluster.pin_at(&model::AppName::parse(app).unwrap(), now).is_some();
+        (cluster.cordon_at(now).is_some(), pin("web"), pin("shop"))
+    };
+    assert_eq!(held(&fleet), (true, true, true));
+    fleet.clock.advance(Duration::from_hours(1));
+    assert_eq!(held(&fleet), (false, true, false), "only what has no end still holds");
+}
+
+#[test]
+fn a_named_token_says_who_bears_it_until_it_is_over_or_taken_back() {
+    let mut fleet = Fleet::new();
+    let now = fleet.clock.now();
+    let person = |name: &str, expires_at| AccessRecord {
+        name: name.to_owned(),
+        role: rollout::Role::Operator,
+        groups: ["sre".to_owned()].into(),
+        hash: Digest::of(format!("token of {name}").as_bytes()),
+        created_at: now,
+        expires_at,
+    };
+    fleet.registry.add_person(person("ann", None), "admin").unwrap();
+    fleet.registry.add_person(person("ci", Some(now + Duration::from_hours(1))), "admin").unwrap();
+    let twice = fleet.registry.add_person(person("ann", None), "admin").unwrap_err();
+    assert!(matches!(twice, Error::AlreadyExists { kind: "token", .. }));
+    fleet.reopen();
+    let who = |fleet: &Fleet, token: &str| {
+        fleet.registry.bearer(token, fleet.clock.now()).map(|actor| (actor.name, actor.role))
+    };
+    assert_eq!(who(&fleet, "token of ann"), Some(("ann".into(), rollout::Role::Operator)));
+    assert!(who(&fleet, "token of bob").is_none() && who(&fleet, "token of ci").is_some());
+    fleet.clock.advance(Duration::from_hours(1));
+    assert!(who(&fleet, "token of ci").is_none(), "its hour is over");
+    fleet.registry.delete_person("ann", "admin", now).unwrap();
+    assert!(who(&fleet, "token of ann").is_none());
+    fleet.reopen();
+    assert!(who(&fleet, "token of ann").is_none());
+    assert_eq!(fleet.registry.people().len(), 1);
+}

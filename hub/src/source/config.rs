@@ -7,7 +7,7 @@ use model::{
 
 use super::{
     follow::{self, Follow},
-    place::{Place, Transport},
+    place::{Kind, Place, Transport},
     secret::SecretRef,
 };
 use crate::registry::SourceRecord;
@@ -88,7 +88,9 @@ impl SourceConfig {
     /// Checks all that can be checked without a network.
     pub fn check(&self) -> Result<(), ConfigError> {
         let place = self.place()?;
-        self.follow()?;
+        if let (Kind::Git, Follow::Digest(_)) = (place.kind, self.follow()?) {
+            return Err(ConfigError::Reference(self.reference.clone()));
+        }
         self.check_auth(&place)?;
         self.check_paths()?;
         self.check_verify()?;

@@ -1,7 +1,8 @@
-//! Follows Git: one bare mirror per source, looked at every few seconds, fetched only when the ref moved.
+//! Follows Git: one bare mirror per remote, looked at every few seconds, fetched only when a ref moved.
 //!
 //! ```text
-//!   poll ──spawn_blocking──> git: ls-refs ──moved?──> fetch ──> Snapshot (a commit, read without checkout)
+//!   poll ──spawn_blocking──> git: ls-refs ──moved?──> fetch ──signed?──> Snapshot (read without checkout)
+//!    ▲ hook: a hint to look now
 //! ```
 //!
 //! A source that fails never means that something is gone: the last commit that was fetched stays, also
@@ -10,8 +11,11 @@
 //! Deliberately absent: what the files mean (that is `render`), submodules, large files kept elsewhere (LFS).
 
 mod poll;
+mod hook;
 mod git;
 mod backoff;
+mod pauses;
+mod fault;
 mod config;
 mod place;
 mod follow;
@@ -32,11 +36,15 @@ use jiff::Timestamp;
 use model::{Reason, Revision, SourceName, Status};
 use render::Tree;
 use tokio::{
+    runtime::Handle,
     sync::{Notify, Semaphore, watch},
     task::AbortHandle,
 };
 
 pub use config::{ConfigError, SourceConfig};
+pub use hook::HookError;
+use hook::Seen;
+use pauses::Pauses;
 use secret::Vault;
 pub use secret::{KubernetesApi, NotAPlace, SecretError, SecretRef, Surroundings};
 
@@ -92,6 +100,12 @@ pub struct SourceStatus {
     pub looks: u64,
     /// Looks that had to fetch, because the ref had moved.
     pub fetches: u64,
+    /// Who signed the revision, when signatures are wanted.
+    pub signed_by: Option<String>,
+    /// The last rewriting of history that was noticed, and when.
+    pub rewritten: Option<(Timestamp, String)>,
+    /// When a webhook last hinted at news.
+    pub hinted_at: Option<Timestamp>,
 }
 
 /// A commit of a source.
@@ -105,6 +119,8 @@ pub struct Snapshot {
     pub subject: String,
     /// When it was committed, by the clock of whoever did.
     pub committed_at: Option<Timestamp>,
+    /// Who signed it, when signatures are wanted: `ada (SHA256:…)`.
+    pub signed_by: Option<String>,
     /// Its files. Reading blocks on the disk.
     pub tree: Arc<dyn Tree + Send + Sync>,
 }
@@ -116,6 +132,17 @@ impl fmt::Debug for Snapshot {
             .field("subject", &self.subject)
             .finish_non_exhaustive()
     }
+}
+
+/// What a look at a source found.
+#[derive(Debug, Default)]
+struct Look {
+    /// What is served from now on, when it is something else than before.
+    snapshot: Option<Snapshot>,
+    /// Whether something had to be fetched.
+    fetched: bool,
+    /// That history was rewritten, in a sentence.
+    rewritten: Option<String>,
 }
 
 /// Why sources cannot be followed at all.
@@ -142,6 +169,8 @@ struct Shared {
     limits: SourceLimits,
     permits: Arc<Semaphore>,
     vault: Vault,
+    pauses: Pauses,
+    remotes: Mutex<BTreeMap<String, Arc<git::Remote>>>,
     entries: Mutex<BTreeMap<SourceName, Entry>>,
     changed: watch::Sender<u64>,
 }
@@ -150,6 +179,8 @@ struct Shared {
 #[derive(Debug)]
 struct Entry {
     config: Arc<SourceConfig>,
+    remote: Arc<git::Remote>,
+    seen: Mutex<Seen>,
     state: Arc<Mutex<Followed>>,
     poke: Arc<Notify>,
     stop: Arc<AtomicBool>,
@@ -184,6 +215,8 @@ impl Sources {
         git::tidy(&folder).map_err(fault)?;
         Ok(Sources(Arc::new(Shared {
             vault: Vault::new(beside, clock.clone()),
+            pauses: Pauses::default(),
+            remotes: Mutex::default(),
             folder,
             clock,
             limits,
@@ -193,10 +226,21 @@ impl Sources {
         })))
     }
 
+    /// Checks all that can be checked without a network.
+    pub fn check(config: &SourceConfig) -> Result<(), ConfigError> {
+        config.check()?;
+        config.verify.as_ref().map(git::signers).transpose().map(drop)
+    }
+
     /// Follows a source; one of the same name is replaced. Needs a tokio runtime.
     pub fn add(&self, config: SourceConfig) -> Result<(), ConfigError> {
-        config.check()?;
+        Sources::check(&config)?;
+        let config = Arc::new(config);
+        let remote = self.remote(&config)?;
         self.forget(&config.name);
+        let poke = Arc::new(Notify::new());
+        let mirror = git::Mirror::new(config.clone(), remote.clone(), poke.clone())?;
+        self.drop_unused();
         let waiting =
             Status::because(Reason::GitNotFetchedYet, format!("first look at `{}`", config.url));
         let status = SourceStatus {
@@ -207,15 +251,14 @@ impl Sources {
             fetched_at: None,
             looks: 0,
             fetches: 0,
+            signed_by: None,
+            rewritten: None,
+            hinted_at: None,
         };
-        let config = Arc::new(config);
-        let (vault, clock) = (self.0.vault.clone(), self.0.clock.clone());
-        let mirror = git::Mirror::new(&self.0.folder, config.clone(), self.0.limits, vault, clock)?;
         let state = Arc::new(Mutex::new(Followed { status, snapshot: None }));
-        let poke = Arc::new(Notify::new());
         let stop = Arc::new(AtomicBool::new(false));
         let poll = poll::Poll {
-            mirror,
+            mirror: Arc::new(mirror),
             state: state.clone(),
             poke: poke.clone(),
             stop: stop.clone(),
@@ -225,16 +268,38 @@ impl Sources {
             changed: self.0.changed.clone(),
         };
         let task = tokio::spawn(poll.run()).abort_handle();
-        let name = config.name.clone();
-        lock(&self.0.entries).insert(name, Entry { config, state, poke, stop, task });
+        let (name, seen) = (config.name.clone(), Mutex::default());
+        let entry = Entry { config, remote, seen, state, poke, stop, task };
+        lock(&self.0.entries).insert(name, entry);
         self.tell();
         Ok(())
     }
 
-    /// Forgets a source and its mirror.
+    /// The remote of a source: one for all that name the same URL and prove themselves alike.
+    fn remote(&self, config: &Arc<SourceConfig>) -> Result<Arc<git::Remote>, ConfigError> {
+        // Holds places of secrets, never secrets.
+        let key = format!("{}\n{:?}\n", config.url, config.auth);
+        let mut remotes = lock(&self.0.remotes);
+        if let Some(remote) = remotes.get(&key) {
+            return Ok(remote.clone());
+        }
+        let means = git::Means {
+            limits: self.0.limits,
+            vault: self.0.vault.clone(),
+            clock: self.0.clock.clone(),
+            pauses: self.0.pauses.clone(),
+        };
+        let remote = Arc::new(git::remote_for(&self.0.folder, key.clone(), config, means)?);
+        remotes.insert(key, remote.clone());
+        Ok(remote)
+    }
+
+    /// Forgets a source, and its mirror when no other source reads it.
     pub fn remove(&self, name: &SourceName) {
         if self.forget(name) {
-            git::discard(&self.0.folder, name);
+            for remote in self.drop_unused() {
+                remote.discard();
+            }
             self.tell();
         }
     }
@@ -243,15 +308,49 @@ impl Sources {
         let entry = lock(&self.0.entries).remove(name);
         if let Some(entry) = &entry {
             entry.end();
+            entry.remote.leave(name);
         }
         entry.is_some()
     }
 
-    /// Looks at the remote now, also when it is backing off.
+    /// Takes out the remotes that nobody follows.
+    fn drop_unused(&self) -> Vec<Arc<git::Remote>> {
+        let unused: Vec<_> = lock(&self.0.remotes).extract_if(.., |_, r| r.is_unused()).collect();
+        unused.into_iter().map(|(_, remote)| remote).collect()
+    }
+
+    /// Looks at the remote now, also when it is backing off; not when the server asked for a pause.
     pub fn poke(&self, name: &SourceName) {
         if let Some(entry) = lock(&self.0.entries).get(name) {
+            entry.remote.expire();
             entry.poke.notify_one();
         }
+    }
+
+    /// Takes a hint from outside that there is something new: looks at the remote now. Blocks while the
+    /// secret is read; needs a tokio runtime round it.
+    pub fn hint(
+        &self,
+        name: &SourceName,
+        headers: &http::HeaderMap,
+        body: &[u8],
+    ) -> Result<(), HookError> {
+        let hook = lock(&self.0.entries).get(name).and_then(|entry| entry.config.webhook.clone());
+        let hook = hook.ok_or(HookError::Refused)?;
+        let place = SecretRef::parse(&hook.secret).map_err(|_| HookError::Unreadable)?;
+        let secret = self.0.vault.read(&place, &Handle::current()).map_err(|error| {
+            tracing::warn!(source = %name, %error, "a webhook cannot be checked");
+            HookError::Unreadable
+        })?;
+        let now = self.0.clock.now();
+        let mark = hook::check(hook.provider, &secret, headers, body, now)?;
+        if let Some(entry) = lock(&self.0.entries).get(name) {
+            lock(&entry.seen).take(mark, self.0.clock.since_start())?;
+            lock(&entry.state).status.hinted_at = Some(now);
+            entry.remote.expire();
+            entry.poke.notify_one();
+        }
+        Ok(())
     }
 
     /// The sources that are followed.

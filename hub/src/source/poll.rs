@@ -12,16 +12,17 @@ use model::{Next, Reason, Status};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::{
-    Followed, Snapshot, SourceLimits,
+    Followed, Look, Snapshot, SourceLimits,
     backoff::{self, dice},
-    git::{Fault, Look, Mirror},
+    fault::Fault,
+    git::Mirror,
     lock,
 };
 use crate::clock::Clock;
 
 /// All that following one source needs.
 pub(super) struct Poll {
-    pub(super) mirror: Mirror,
+    pub(super) mirror: Arc<Mirror>,
     pub(super) state: Arc<Mutex<Followed>>,
     pub(super) poke: Arc<Notify>,
     pub(super) stop: Arc<AtomicBool>,
@@ -34,7 +35,7 @@ pub(super) struct Poll {
 impl Poll {
     /// Runs until it is aborted.
     pub(super) async fn run(self) {
-        let mirror = Arc::new(self.mirror.clone());
+        let mirror = self.mirror.clone();
         // What was fetched before a restart is served before the remote answers, or if it never does.
         let stored = {
             let mirror = mirror.clone();
@@ -53,12 +54,11 @@ impl Poll {
             let (pause, asked) = match self.look(&mirror).await {
                 Ok(look) => {
                     failures = 0;
-                    let asked = look.pause.unwrap_or_default();
                     self.good(look);
                     // A tenth of jitter, so that many sources spread over the interval.
                     let tenth = u64::try_from(self.limits.interval.as_millis() / 10).unwrap_or(0);
                     let pause = self.limits.interval + Duration::from_millis(dice() % (tenth + 1));
-                    (pause.max(asked), asked)
+                    (pause, Duration::ZERO)
                 }
                 Err(fault) => {
                     failures = failures.saturating_add(1);
@@ -79,12 +79,14 @@ impl Poll {
     }
 
     async fn look(&self, mirror: &Arc<Mirror>) -> Result<Look, Fault> {
+        // First the turn at this remote: who waits for it must not keep others from theirs.
+        let turn = mirror.remote().turn.clone().lock_owned().await;
         let permit = self.permits.clone().acquire_owned().await;
         let (mirror, stop) = (mirror.clone(), self.stop.clone());
-        let have = lock(&self.state).snapshot.as_ref().map(|s| s.revision.commit.clone());
+        let have = lock(&self.state).snapshot.clone();
         let work = tokio::task::spawn_blocking(move || {
             let look = mirror.look(have.as_ref(), &stop);
-            drop(permit);
+            drop((permit, turn));
             look
         });
         work.await.unwrap_or_else(|error| {
@@ -99,6 +101,10 @@ impl Poll {
             self.keep(snapshot);
         }
         let mut state = lock(&self.state);
+        if let Some(rewritten) = look.rewritten {
+            tracing::warn!(source = %self.mirror.name(), "{rewritten}");
+            state.status.rewritten = Some((now, rewritten));
+        }
         state.status.looks += 1;
         state.status.fetches += u64::from(look.fetched);
         state.status.fetched_at = Some(now);
@@ -136,6 +142,7 @@ impl Poll {
         state.status.revision = Some(snapshot.revision.clone());
         state.status.commit_author.clone_from(&snapshot.author);
         state.status.commit_subject = Some(snapshot.subject.clone());
+        state.status.signed_by.clone_from(&snapshot.signed_by);
         state.snapshot = Some(snapshot);
         drop(state);
         self.tell();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use model::{AppName, LeaseEpoch};
 
-use super::{Batch, Error, Guard, KEY_BYTES_MAX, Store, Table, show_key};
+use super::{Batch, Error, Guard, KEY_BYTES_MAX, Store, Table, pack, show_key, unpack};
 
 /// A snapshot is due after so many events: folding them takes milliseconds, so that a start stays quick.
 pub const SNAPSHOT_EVERY: u64 = 1_000;
@@ -18,6 +18,9 @@ const TRIM_ROWS: usize = 1_000;
 /// Version of the envelope round an event and a snapshot: `version (1) · number (8) · bytes`, where the
 /// number is the lease of an event and the sequence of a snapshot.
 const VERSION: u8 = 1;
+/// As [`VERSION`], and the bytes are packed: a snapshot of 10,000 clusters says the same digests over and
+/// over.
+const PACKED: u8 = 2;
 
 /// The logs of all Apps.
 #[derive(Debug, Clone)]
@@ -97,7 +100,7 @@ impl Log {
         let batch = Batch::new(lease).guard(Guard::Present(Table::Event, event_key(app, seq))).put(
             Table::Snapshot,
             app.as_str(),
-            wrap(seq, bytes),
+            [&[PACKED][..], &seq.to_be_bytes(), &pack(bytes)].concat(),
         );
         self.0.commit(batch)
     }
@@ -197,11 +200,15 @@ fn wrap(number: u64, bytes: &[u8]) -> Vec<u8> {
 
 fn unwrap(row: &[u8], place: impl Fn() -> String) -> Result<(u64, Vec<u8>), Error> {
     let (version, rest) = row.split_first().ok_or_else(|| corrupt(place(), "is empty"))?;
-    if *version != VERSION {
-        return Err(corrupt(place(), "is of a format that this version does not know"));
-    }
     let (number, bytes) = rest.split_first_chunk().ok_or_else(|| corrupt(place(), "is cut off"))?;
-    Ok((u64::from_be_bytes(*number), bytes.to_vec()))
+    let bytes = match *version {
+        VERSION => bytes.to_vec(),
+        PACKED => {
+            unpack(bytes).map_err(|why| corrupt(place(), &format!("cannot be unpacked: {why}")))?
+        }
+        _ => return Err(corrupt(place(), "is of a format that this version does not know")),
+    };
+    Ok((u64::from_be_bytes(*number), bytes))
 }
 
 fn missing(app: &AppName, seq: u64) -> Error {

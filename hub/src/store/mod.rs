@@ -7,6 +7,7 @@ pub mod log;
 pub mod backup;
 mod guarded;
 mod memory;
+mod pack;
 mod sled;
 
 #[cfg(test)]
@@ -19,6 +20,7 @@ use model::LeaseEpoch;
 pub use guarded::SledStore;
 pub use log::Log;
 pub use memory::Memory;
+pub use pack::{pack, unpack};
 
 /// Longest key, in bytes: the longest we make is an App's name and a sequence number, 72 bytes.
 pub const KEY_BYTES_MAX: usize = 512;

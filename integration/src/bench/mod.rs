@@ -13,6 +13,7 @@ mod direct;
 mod hub_memory;
 mod agent_cost;
 mod wire;
+mod brain;
 
 mod fleet;
 mod light;
@@ -56,9 +57,12 @@ pub enum Name {
     Agent,
     /// Bytes between hub and agent for each changed object
     Wire,
+    /// Decisions, memory and folds of the brain alone
+    Brain,
 }
 
-const ALL: [Name; 5] = [Name::Commit, Name::Direct, Name::HubMemory, Name::Agent, Name::Wire];
+const ALL: [Name; 6] =
+    [Name::Commit, Name::Direct, Name::HubMemory, Name::Agent, Name::Wire, Name::Brain];
 
 impl Options {
     fn samples(&self, full: usize, quick: usize) -> usize {
@@ -108,5 +112,6 @@ async fn measure(name: Name, options: &Options) -> Result<Vec<Row>, Error> {
         Name::HubMemory => Box::pin(hub_memory::measure(options)).await,
         Name::Agent => Box::pin(agent_cost::measure(options)).await,
         Name::Wire => Box::pin(wire::measure(options)).await,
+        Name::Brain => brain::measure(options),
     }
 }

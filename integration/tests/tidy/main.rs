@@ -12,14 +12,26 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proto", &["model"]),
     ("rollout", &["model"]),
     ("render", &["model", "rollout"]),
+    ("sandbox", &["model", "render"]),
     ("plan", &["model"]),
-    ("ctl", &["model", "proto", "rollout", "render", "plan"]),
-    ("hub", &["model", "proto", "rollout", "render"]),
+    ("ctl", &["model", "proto", "rollout", "render", "sandbox", "plan"]),
+    ("hub", &["model", "proto", "rollout", "render", "sandbox"]),
     ("agent", &["model", "proto", "plan", "simcluster"]),
     ("simcluster", &[]),
     (
         "integration",
-        &["model", "proto", "rollout", "render", "plan", "ctl", "hub", "agent", "simcluster"],
+        &[
+            "model",
+            "proto",
+            "rollout",
+            "render",
+            "sandbox",
+            "plan",
+            "ctl",
+            "hub",
+            "agent",
+            "simcluster",
+        ],
     ),
 ];
 
@@ -29,6 +41,7 @@ const CRATES: &[(&str, &str)] = &[
     ("proto", "proto"),
     ("rollout", "hub/rollout"),
     ("render", "hub/render"),
+    ("sandbox", "hub/sandbox"),
     ("plan", "agent/plan"),
     ("ctl", "hub/ctl"),
     ("hub", "hub"),
@@ -42,6 +55,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("sled", &["hub/src/store/"]),
     ("gix", &["hub/src/source/git"]),
     ("russh", &["hub/src/source/git"]),
+    ("pgp", &["hub/src/source/git"]),
     ("rcgen", &["hub/src/pki/", "agent/src/identity/", "integration/"]),
     (
         "rustls",
@@ -75,6 +89,8 @@ const NAMED_IN: &[(&str, &[&str])] = &[
         &["hub/src/grpc/", "proto/", "agent/src/link/", "agent/src/identity/", "integration/"],
     ),
     ("backoff", &["agent/src/pauses.rs"]),
+    ("landlock", &["hub/sandbox/src/launch/"]),
+    ("seccompiler", &["hub/sandbox/src/launch/"]),
 ];
 
 /// Lines of a file of product code.

@@ -91,6 +91,10 @@ pub struct ClusterItem {
     pub last_seen: Option<Timestamp>,
     /// Version of its agent.
     pub agent_version: Option<String>,
+    /// What its agent says of it; `null` until it has.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[serde(default)]
+    pub facts: crate::Facts,
     /// What it runs.
     pub apps: Vec<ClusterApp>,
 }

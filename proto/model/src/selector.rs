@@ -3,9 +3,11 @@
 //! A label that a cluster does not carry makes the whole expression *not match* (never an error and
 //! never a match): a typo must not widen a selection. Use `has(labels.x)` to ask for presence.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
+
+use crate::expression::Expression;
 
 /// Hub-side labels of a cluster; the only ground for placement unless an expression says `facts.`.
 pub type Labels = BTreeMap<String, String>;
@@ -13,30 +15,14 @@ pub type Labels = BTreeMap<String, String>;
 /// What the agent says of its cluster; a JSON object. Kept apart from labels because an agent may lie.
 pub type Facts = serde_json::Value;
 
-/// Longest expression, in bytes; ample for a screen of clauses.
-const SELECTOR_BYTES_MAX: usize = 4096;
-
-/// Most opening brackets and most operators. Reading and evaluating an expression recurses over both, and
-/// a stack that overflows ends the process. Counted in quotes and comments too: so no trick of quoting
-/// can hide one.
-const BRACKETS_MAX: usize = 64;
-const OPERATORS_MAX: usize = 512;
-
-/// Stack for one bracket, one operator, and the rest; measured without optimisation (below 256 KiB and
-/// 40 KiB) and rounded up.
-const BRACKET_STACK: usize = 384 << 10;
-const OPERATOR_STACK: usize = 64 << 10;
-const BASE_STACK: usize = 256 << 10;
+/// What an expression may ask for, and of these what has fields of text only.
+const VARIABLES: &[&str] = &["labels", "facts"];
+const TEXTS: &[&str] = &["labels"];
 
 /// A compiled expression. Equal when the text is equal.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Selector {
-    source: String,
-    program: Arc<cel::Program>,
-    /// Bytes of stack that evaluating may take.
-    stack: usize,
-}
+pub struct Selector(Expression);
 
 /// Why a text is no selector.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,100 +33,66 @@ pub struct SelectorError {
 }
 
 impl Selector {
-    /// Compiles; refuses a name other than `labels` and `facts`, so that a typo shows at lint time.
+    /// Compiles; refuses a name other than `labels` and `facts` and what never gives true or false, so
+    /// that a typo shows at lint time.
     pub fn parse(source: &str) -> Result<Selector, SelectorError> {
+        Selector::made_of(source, |source| Expression::parse(source, VARIABLES, TEXTS))
+    }
+
+    fn made_of(
+        source: &str,
+        compile: impl FnOnce(&str) -> Result<Expression, String>,
+    ) -> Result<Selector, SelectorError> {
         let fault = |why: String| SelectorError { source_text: source.to_owned(), why };
-        if source.len() > SELECTOR_BYTES_MAX {
-            return Err(fault(format!("longer than {SELECTOR_BYTES_MAX} bytes")));
-        }
         if source.trim().is_empty() {
             return Err(fault("empty; write `true` to select every cluster".to_owned()));
         }
-        let stack = stack_needed(source).map_err(fault)?;
-        let program = stacker::maybe_grow(stack, stack, || cel::Program::compile(source));
-        let program = program.map_err(|e| fault(e.to_string()))?;
-        let references = program.references();
-        let unknown = references.variables().into_iter().find(|v| !["labels", "facts"].contains(v));
-        if let Some(name) = unknown {
-            return Err(fault(format!("`{name}` is unknown; use `labels.…` or `facts.…`")));
-        }
-        Ok(Selector { source: source.to_owned(), program: Arc::new(program), stack })
+        compile(source).map(Selector).map_err(fault)
     }
 
     /// The text it was made of.
     pub fn as_str(&self) -> &str {
-        &self.source
+        self.0.as_str()
     }
 
     /// Whether the expression looks at agent-reported facts.
     pub fn uses_facts(&self) -> bool {
-        self.program.references().has_variable("facts")
+        self.0.uses("facts")
     }
 
     /// Whether a cluster is selected. `Err` when the expression is not a yes-or-no question for it.
     pub fn matches(&self, labels: &Labels, facts: &Facts) -> Result<bool, SelectorError> {
-        let fault = |why: String| SelectorError { source_text: self.source.clone(), why };
-        let mut context = cel::Context::default();
-        context.add_variable("labels", labels.clone()).map_err(|e| fault(e.to_string()))?;
-        let facts = cel::to_value(facts).map_err(|e| fault(e.to_string()))?;
-        context.add_variable_from_value("facts", facts);
-        match stacker::maybe_grow(self.stack, self.stack, || self.program.execute(&context)) {
-            Ok(cel::Value::Bool(yes)) => Ok(yes),
-            Ok(other) => Err(fault(format!("gives {:?}, not true or false", other.type_of()))),
-            Err(cel::ExecutionError::NoSuchKey(_)) => Ok(false),
-            Err(error) => Err(fault(error.to_string())),
-        }
+        let text = |value: &String| serde_json::Value::String(value.clone());
+        let labels = labels.iter().map(|(key, value)| (key.clone(), text(value))).collect();
+        let labels = serde_json::Value::Object(labels);
+        let answer = self.0.ask(&[("labels", &labels), ("facts", facts)]);
+        answer.map_err(|why| SelectorError { source_text: self.as_str().to_owned(), why })
     }
 }
-
-/// Bytes of stack that an expression may take, or why it is refused.
-fn stack_needed(source: &str) -> Result<usize, String> {
-    let brackets = source.chars().filter(|c| "([{".contains(*c)).count();
-    let symbols = source.chars().filter(|c| ".+-*/%?<>=!&|".contains(*c)).count();
-    let operators = symbols + source.matches("in").count();
-    if brackets > BRACKETS_MAX {
-        return Err(format!(
-            "more than {BRACKETS_MAX} brackets; give the clusters a label of their own"
-        ));
-    }
-    if operators > OPERATORS_MAX {
-        return Err(format!(
-            "more than {OPERATORS_MAX} operators; give the clusters a label of their own"
-        ));
-    }
-    Ok(BASE_STACK + brackets * BRACKET_STACK + operators * OPERATOR_STACK)
-}
-
-impl PartialEq for Selector {
-    fn eq(&self, other: &Self) -> bool {
-        self.source == other.source
-    }
-}
-
-impl Eq for Selector {}
 
 impl fmt::Debug for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Selector({:?})", self.source)
+        write!(f, "Selector({:?})", self.as_str())
     }
 }
 
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.source)
+        f.write_str(self.as_str())
     }
 }
 
+/// For what is stored: an older Tidegate may have taken what is refused today.
 impl TryFrom<String> for Selector {
     type Error = SelectorError;
     fn try_from(text: String) -> Result<Self, SelectorError> {
-        Self::parse(&text)
+        Self::made_of(&text, |source| Expression::compile(source, VARIABLES))
     }
 }
 
 impl From<Selector> for String {
     fn from(selector: Selector) -> String {
-        selector.source
+        selector.as_str().to_owned()
     }
 }
 
@@ -220,8 +172,37 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_that_is_no_question_is_an_error() {
-        let selector = Selector::parse("labels.ring").unwrap();
+    fn what_never_gives_an_answer_is_refused_before_any_cluster_is_asked() {
+        for (text, what) in [
+            ("labels.ring", "a text"),
+            ("labels['ring']", "a text"),
+            ("labels", "a map"),
+            ("'canary'", "a text"),
+            ("1 + 1", "a sum"),
+            ("size(labels)", "a number"),
+            ("labels.ring && labels.tier == 'x'", "a text"),
+            ("!labels.ring", "a text"),
+            ("true ? labels.ring : labels.tier", "a text"),
+            ("string(facts.nodes)", "a text"),
+            ("{}", "a map"),
+            ("null", "nothing"),
+        ] {
+            let error = Selector::parse(text).expect_err(text).to_string();
+            assert!(error.ends_with(&format!("gives {what}, not true or false")), "{error}");
+        }
+        for text in [
+            "facts.gpu",
+            "has(labels.ring) && facts.gpu",
+            "labels.ring.startsWith('c') ? true : facts.gpu",
+            "labels.ring.matches('^c')",
+        ] {
+            Selector::parse(text).expect(text);
+        }
+    }
+
+    #[test]
+    fn what_was_stored_before_is_read_and_answers_with_an_error() {
+        let selector: Selector = serde_json::from_str("\"labels.ring\"").unwrap();
         let labels = [("ring".to_owned(), "x".to_owned())].into();
         let error = selector.matches(&labels, &serde_json::json!({})).unwrap_err();
         assert!(error.to_string().contains("not true or false"), "{error}");

@@ -56,6 +56,8 @@ const BAD: &[&str] = &[
     "ReconcileError",
     "ReconcileFailed",
     "ReplicaFailure",
+    "ReleaseFailed",
+    "Irreconcilable",
 ];
 /// Conditions that are true while something goes on.
 const BUSY: &[&str] = &[
@@ -113,6 +115,23 @@ fn broken(view: View<'_>) -> Option<Verdict> {
     let generation = view.generation();
     let found = view.conditions().find(|c| is_bad(c) && !c.is_stale(generation));
     found.map(|c| Verdict::degraded(c.say()))
+}
+
+/// What speaks against a rule that calls an object healthy: words that mean the same everywhere. A rule
+/// that overlooks one is wrong in the direction that hurts.
+pub(super) fn contradiction(view: View<'_>) -> Option<Verdict> {
+    const PLAIN: &[&str] = &["Ready", "Available", "Healthy", "Succeeded", "Synced"];
+    let generation = view.generation();
+    let current = |c: &Condition<'_>| !c.is_stale(generation);
+    let not = view.conditions().find(|c| PLAIN.contains(&c.kind()) && c.is_false() && current(c));
+    let not = not.map(|c| {
+        let bad = words::bad(c.reason());
+        if bad { Verdict::degraded(c.say()) } else { Verdict::progressing(c.say()) }
+    });
+    let word = ["/status/phase", "/status/state", "/status/health"].map(|place| view.text(place));
+    let word = word.into_iter().find(|word| words::phase(word) == Some(Health::Degraded));
+    let word = word.map(|word| Verdict::degraded(format!("phase {word}")));
+    broken(view).or(word).or(not)
 }
 
 /// The worst of all conditions that are understood.

@@ -200,6 +200,12 @@ fn judge(object: &Value, context: &HealthContext, rules: &RuleSet, bug: Option<B
     let view = View { object, context };
     let (group, version) = split(view.text("/apiVersion"));
     let kind = view.text("/kind");
+    let group = match (group, kind) {
+        // Where they were served from before they moved.
+        ("extensions", "Ingress") => "networking.k8s.io",
+        ("extensions", _) => "apps",
+        _ => group,
+    };
     let believes = bug == Some(Bug::NaiveGeneration);
     if let Some(verdict) = stale::terminating(view) {
         return verdict;
@@ -213,7 +219,11 @@ fn judge(object: &Value, context: &HealthContext, rules: &RuleSet, bug: Option<B
     {
         let name = row.name();
         return match row.rule() {
-            Ok(rule) => by_rule(view, rule, &name, believes),
+            Ok(rule) => {
+                let verdict = by_rule(view, rule, &name, believes);
+                let well = verdict.health == Health::Healthy;
+                well.then(|| generic::contradiction(view)).flatten().unwrap_or(verdict)
+            }
             Err(error) => rules::unknown(&name, error),
         };
     }

@@ -22,8 +22,10 @@ use crate::{
 const INPUT_BYTES_MAX: u64 = 512 << 20;
 /// Deepest nesting of a YAML document; an API server refuses deeper objects.
 const DEPTH_MAX: usize = 100;
-/// Most values of one YAML document, aliases included.
-const VALUES_MAX: usize = 20_000_000;
+/// Most values of one YAML document, aliases included; some 500 MB of memory.
+const VALUES_MAX: usize = 5_000_000;
+/// Most bytes of text of one YAML document, aliases included.
+const TEXT_BYTES_MAX: usize = 512 << 20;
 
 /// What to judge.
 #[derive(Debug, clap::Args)]
@@ -152,7 +154,7 @@ fn documents(file: &str, text: &str) -> Vec<Result<Value, String>> {
             max_depth: DEPTH_MAX,
             max_nodes: VALUES_MAX,
             max_events: 4 * VALUES_MAX,
-            max_total_scalar_bytes: usize::MAX,
+            max_total_scalar_bytes: TEXT_BYTES_MAX,
         },
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
         strict_booleans: true,

@@ -6,8 +6,13 @@ pub(crate) mod get;
 pub(crate) mod why;
 pub(crate) mod cluster;
 pub(crate) mod source;
+pub(crate) mod preview;
+pub(crate) mod targets;
+pub(crate) mod render;
 pub(crate) mod lint;
 pub(crate) mod health;
+pub(crate) mod schema;
+mod offline;
 pub(crate) mod reason;
 pub(crate) mod version;
 

@@ -1,9 +1,11 @@
 //! `tidegate source add|list|delete`.
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use model::{
     api::{AddSource, List, SourceItem},
-    source::SourceAuth,
+    source::{
+        GithubApp, Signer, SourceAuth, SourceVerify, SourceWebhook, VerifyMode, WebhookProvider,
+    },
 };
 
 use super::{Context, get, segment};
@@ -16,10 +18,10 @@ pub(crate) enum Command {
     Add {
         /// Name of the source
         name: String,
-        /// `https://host/path`, `ssh://user@host/path`, `user@host:path` or `file:///path`
+        /// `https://host/path`, `ssh://user@host/path`, `user@host:path`, `file:///path` or `oci://host/path`
         #[arg(long)]
         url: String,
-        /// Branch, tag or commit to follow
+        /// What to follow: a branch or tag, `semver:RANGE` of the tags, a commit, or `sha256:DIGEST` for oci
         #[arg(long = "ref", default_value = "main", value_name = "REF")]
         reference: String,
         /// File on the hub with `user:password` for https
@@ -28,6 +30,14 @@ pub(crate) enum Command {
         /// File on the hub with the CA of the server
         #[arg(long, value_name = "FILE")]
         ca_file: Option<String>,
+        /// Name of the chart, when the URL is a Helm repository
+        #[arg(long)]
+        chart: Option<String>,
+        /// Folder or file that counts; a commit that changes none of them is passed over. Can be repeated
+        #[arg(long = "path", value_name = "PATH")]
+        paths: Vec<String>,
+        #[command(flatten)]
+        trust: Box<Trust>,
         #[command(flatten)]
         auth: Box<Auth>,
     },
@@ -67,6 +77,97 @@ pub(crate) struct Auth {
     /// Host keys to trust for ssh
     #[arg(long, value_name = "PLACE")]
     known_hosts: Option<String>,
+    /// Number or client id of a GitHub App that makes tokens
+    #[arg(long, value_name = "ID", requires_all = ["github_installation", "github_key"])]
+    github_app: Option<String>,
+    /// Number of its installation
+    #[arg(long, value_name = "ID", requires = "github_app")]
+    github_installation: Option<String>,
+    /// Private key of the App
+    #[arg(long, value_name = "PLACE", requires = "github_app")]
+    github_key: Option<String>,
+    /// API of a GitHub Enterprise server, such as `https://github.example/api/v3`
+    #[arg(long, value_name = "URL", requires = "github_app")]
+    github_api: Option<String>,
+}
+
+/// Whose commits and hints count
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Trust {
+    /// Take only what is signed by this key: a file here with an OpenSSH line, an OpenPGP block, or a PEM block
+    /// for oci. Can be repeated
+    #[arg(long = "signed-by", value_name = "NAME=FILE", value_parser = signer)]
+    signed_by: Vec<(String, String)>,
+    /// What must be signed
+    #[arg(long, value_enum, default_value_t = Mode::Head, requires = "signed_by")]
+    verify: Mode,
+    /// Take webhooks of this forge
+    #[arg(long, value_enum, requires = "webhook_secret")]
+    webhook: Option<Provider>,
+    /// Secret that the forge signs webhooks with
+    #[arg(long, value_name = "PLACE", requires = "webhook")]
+    webhook_secret: Option<String>,
+}
+
+/// What must be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// The commit
+    Head,
+    /// The annotated tag
+    Tag,
+    /// Both
+    TagAndHead,
+}
+
+/// Where webhooks come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Provider {
+    Github,
+    Gitlab,
+    Gitea,
+    Bitbucket,
+    Azure,
+    Generic,
+}
+
+/// `NAME=FILE`.
+fn signer(text: &str) -> Result<(String, String), String> {
+    let (name, file) = text.split_once('=').ok_or("write `NAME=FILE`, such as `ada=ada.pub`")?;
+    Ok((name.to_owned(), file.to_owned()))
+}
+
+impl Trust {
+    fn verify(&self) -> Result<Option<SourceVerify>, Error> {
+        if self.signed_by.is_empty() {
+            return Ok(None);
+        }
+        let mut signers = Vec::new();
+        for (name, file) in &self.signed_by {
+            let key = std::fs::read_to_string(file).map_err(|error| {
+                Error::new(Exit::Usage, format!("read the key of `{name}` from `{file}`: {error}"))
+            })?;
+            signers.push(Signer { name: name.clone(), key, valid_from: None, valid_until: None });
+        }
+        let mode = match self.verify {
+            Mode::Head => VerifyMode::Head,
+            Mode::Tag => VerifyMode::Tag,
+            Mode::TagAndHead => VerifyMode::TagAndHead,
+        };
+        Ok(Some(SourceVerify { mode, signers }))
+    }
+
+    fn webhook(&self) -> Option<SourceWebhook> {
+        let provider = match self.webhook? {
+            Provider::Github => WebhookProvider::Github,
+            Provider::Gitlab => WebhookProvider::Gitlab,
+            Provider::Gitea => WebhookProvider::Gitea,
+            Provider::Bitbucket => WebhookProvider::Bitbucket,
+            Provider::Azure => WebhookProvider::Azure,
+            Provider::Generic => WebhookProvider::Generic,
+        };
+        Some(SourceWebhook { provider, secret: self.webhook_secret.clone()? })
+    }
 }
 
 impl Auth {
@@ -80,29 +181,53 @@ impl Auth {
             ssh_key: self.ssh_key.clone(),
             ssh_passphrase: self.ssh_passphrase.clone(),
             known_hosts: self.known_hosts.clone(),
-            github_app: None,
+            github_app: self.github_app(),
         }
+    }
+}
+
+impl Auth {
+    fn github_app(&self) -> Option<GithubApp> {
+        Some(GithubApp {
+            app_id: self.github_app.clone()?,
+            installation_id: self.github_installation.clone()?,
+            key: self.github_key.clone()?,
+            api_url: self.github_api.clone(),
+        })
     }
 }
 
 /// Runs it.
 pub(crate) async fn run(command: &Command, context: &Context) -> Result<Exit, Error> {
     match command {
-        Command::Add { name, url, reference, credentials_file, ca_file, auth } => {
+        Command::Add {
+            name,
+            url,
+            reference,
+            credentials_file,
+            ca_file,
+            chart,
+            paths,
+            trust,
+            auth,
+        } => {
             let body = AddSource {
                 name: name.clone(),
                 url: url.clone(),
                 reference: reference.clone(),
                 credentials_file: credentials_file.clone(),
                 ca_file: ca_file.clone(),
-                chart: None,
-                paths: Vec::new(),
+                chart: chart.clone(),
+                paths: paths.clone(),
                 auth: auth.document(),
-                verify: None,
-                webhook: None,
+                verify: trust.verify()?,
+                webhook: trust.webhook(),
             };
-            drop::<serde_json::Value>(context.hub.post("sources", &body).await?);
+            let added: SourceItem = context.hub.post("sources", &body).await?;
             context.output.say(&format!("source/{name} added"));
+            if let Some(path) = added.webhook {
+                context.output.say(&format!("webhooks: POST {path} of the hub"));
+            }
             context.output.say("next: tidegate get apps");
         }
         Command::List => {

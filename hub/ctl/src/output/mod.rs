@@ -1,6 +1,8 @@
 //! Data to stdout, talk to stderr. The only place of the crate that prints.
 #![expect(clippy::print_stderr, reason = "printing is what this module is for")]
 
+pub(crate) mod changes;
+mod sarif;
 mod table;
 
 use std::io::{IsTerminal, Write};
@@ -10,6 +12,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Exit};
 
+pub(crate) use sarif::sarif;
 pub(crate) use table::Table;
 
 /// Form of the data on stdout.
@@ -24,11 +27,24 @@ pub(crate) enum Format {
     Name,
 }
 
+/// Forms that only some commands have; to the others they are a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Special {
+    /// A stream of documents.
+    Yaml,
+    /// A comment for a pull request.
+    Markdown,
+    /// Findings for code review.
+    Sarif,
+}
+
 /// Where and how to print.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     /// Form of the data.
     pub(crate) format: Format,
+    /// What was asked for beside that.
+    pub(crate) special: Option<Special>,
     /// No talk.
     pub(crate) quiet: bool,
 }

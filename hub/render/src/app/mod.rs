@@ -3,6 +3,8 @@
 //! A fault is never guessed around: an unknown field, a wrong value and a field that this version
 //! cannot carry out are all refused, all at once, each with its place.
 
+mod overrides;
+mod source;
 mod strategy;
 mod gates;
 mod fields;
@@ -17,6 +19,14 @@ use crate::{
     yaml::{self, Node, Value},
 };
 pub(crate) use fields::{Faults, Fields};
+pub use overrides::{Content, Override, Patch};
+use source::Source;
+pub use source::{Form, HelmSettings};
+#[cfg(test)]
+pub(crate) use {
+    overrides::{OVERRIDE, PATCH},
+    source::{HELM, SOURCE},
+};
 
 /// `apiVersion` of an `app.yaml`.
 pub const API_VERSION: &str = "tidegate.dev/v1alpha1";
@@ -40,6 +50,12 @@ pub struct App {
     pub strategy: Strategy,
     /// What happens to objects that somebody changed.
     pub drift: DriftMode,
+    /// What makes objects of the files.
+    pub form: Form,
+    /// What some clusters get in addition.
+    pub overrides: Vec<Override>,
+    /// Whether Secrets may stand readable in Git.
+    pub plain_secrets: bool,
     pub(crate) path_at: Position,
     pub(crate) reference_at: Position,
 }
@@ -71,6 +87,15 @@ impl App {
     /// The folder of its `app.yaml`.
     pub fn folder(&self) -> &str {
         self.file.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// Whether all its clusters get the same.
+    pub fn is_uniform(&self) -> bool {
+        let helm = match &self.form {
+            Form::Helm(settings) => settings.is_fixed(),
+            Form::Detected | Form::Plain | Form::Kustomize => true,
+        };
+        self.path.is_fixed() && helm && self.overrides.iter().all(Override::is_fixed)
     }
 
     /// A fault when the App asks for another ref than the one its source follows.
@@ -115,6 +140,9 @@ pub(crate) fn only_document(file: &str, text: &str) -> Result<Node, Vec<Diagnost
     }
 }
 
+/// Fields of `spec` that are read.
+pub(crate) const SPEC: &[&str] = &["source", "targets", "rollout", "drift", "overrides", "secrets"];
+
 fn read(file: &str, document: &Node, faults: &mut Faults<'_>) -> Option<App> {
     let top = Fields::open(document, String::new(), faults)?;
     top.only(&["apiVersion", "kind", "metadata", "spec"], &["status"], faults);
@@ -123,13 +151,9 @@ fn read(file: &str, document: &Node, faults: &mut Faults<'_>) -> Option<App> {
     let metadata = top.need_section("metadata", "write `metadata: {name: NAME}`", faults);
     let (name, labels) = metadata.map(|m| read_metadata(file, &m, faults)).unwrap_or_default();
     let spec = top.need_section("spec", "write what to deploy below `spec:`", faults)?;
-    spec.only(
-        &["source", "targets", "rollout", "drift"],
-        &["overrides", "health", "sources", "dependsOn", "project", "policy", "suspend"],
-        faults,
-    );
+    spec.only(SPEC, &["health", "sources", "dependsOn", "project", "policy", "suspend"], faults);
     let source = match spec.get("source") {
-        Some(_) => spec.section("source", faults).and_then(|s| read_source(file, &s, faults)),
+        Some(_) => spec.section("source", faults).and_then(|s| source::read(file, &s, faults)),
         None => Source::beside(spec.at),
     };
     let hint = "write `targets: {select: \"true\"}` to select every cluster";
@@ -142,6 +166,8 @@ fn read(file: &str, document: &Node, faults: &mut Faults<'_>) -> Option<App> {
         strategy.faults().into_iter().for_each(|fault| faults.wrong(at, fault.message, hint));
     }
     let drift = spec.section("drift", faults).map(|d| read_drift(&d, faults));
+    let overrides = overrides::read(&spec, faults);
+    let secrets = spec.choice("secrets", &[("refuse", false), ("plain", true)], faults);
     let source = source?;
     Some(App {
         name: name?,
@@ -152,6 +178,9 @@ fn read(file: &str, document: &Node, faults: &mut Faults<'_>) -> Option<App> {
         targets: targets?,
         strategy: strategy?,
         drift: drift.unwrap_or_default(),
+        form: source.form,
+        overrides,
+        plain_secrets: secrets.unwrap_or(false),
         path_at: source.path_at,
         reference_at: source.reference_at,
     })
@@ -199,49 +228,6 @@ fn read_metadata(
         Some(name)
     });
     (name, labels)
-}
-
-struct Source {
-    path: PathTemplate,
-    path_at: Position,
-    reference: Option<String>,
-    reference_at: Position,
-}
-
-impl Source {
-    /// Without `source:` the manifests stand beside the `app.yaml`.
-    fn beside(at: Position) -> Option<Source> {
-        let path = PathTemplate::parse(".").ok()?;
-        Some(Source { path, path_at: at, reference: None, reference_at: at })
-    }
-}
-
-fn read_source(file: &str, source: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Source> {
-    let later = ["repo", "verify", "helm", "kustomize", "raw", "oci", "jsonnet", "chart"];
-    source.only(&["ref", "path"], &later, faults);
-    let mut read = Source::beside(source.at)?;
-    if let Some((reference, at)) = source.text("ref", faults) {
-        if reference.trim().is_empty() {
-            faults.wrong(at, "`spec.source.ref` is empty", "remove it to follow the source's ref");
-        }
-        (read.reference, read.reference_at) = (Some(reference.to_owned()), at);
-    }
-    if let Some((text, at)) = source.text("path", faults) {
-        let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
-        match PathTemplate::parse(text) {
-            Err(why) => {
-                let message = format!("`spec.source.path` is `{}`: {why}", yaml::clip(text));
-                faults.wrong(at, message, "write a path such as `overlays/${labels.env}`");
-            }
-            Ok(path) if !path.stays_below(folder) => {
-                let message =
-                    format!("`spec.source.path` `{}` leaves the repository", yaml::clip(text));
-                faults.wrong(at, message, "keep the manifests in this repository");
-            }
-            Ok(path) => (read.path, read.path_at) = (path, at),
-        }
-    }
-    Some(read)
 }
 
 fn read_targets(targets: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Targets> {

@@ -32,7 +32,7 @@ fn the_least_app_takes_its_own_folder_and_the_documented_defaults() {
     assert_eq!(app.strategy, Strategy::default());
     assert_eq!(app.drift, DriftMode::Correct);
     let [canary, rest] = app.strategy.waves.as_slice() else { panic!("two waves") };
-    let take = Members::Take { select: None, count: Amount::Count(1), min: 0 };
+    let take = Members::Take { select: None, count: Amount::Count(1), min: 0, largest: 0 };
     assert_eq!((&canary.members, canary.settings.soak), (&take, 10 * MINUTE));
     assert_eq!(rest.members, Members::Rest);
     assert_eq!(rest.settings.max_in_flight, Amount::Percent(25));
@@ -100,7 +100,9 @@ spec:
     assert_eq!((c.offline.grace, c.offline.stale_after), (5 * MINUTE, 45 * MINUTE / 60));
     assert_eq!((c.evidence_min, c.timeout), (Amount::Percent(50), 48 * 60 * MINUTE));
     assert_eq!((c.retry.limit, c.retry.backoff, c.soak), (0, MINUTE, 30 * MINUTE));
-    let Members::Take { select: Some(select), count, min } = &early.members else { panic!("take") };
+    let Members::Take { select: Some(select), count, min, .. } = &early.members else {
+        panic!("take")
+    };
     assert_eq!((select.as_str(), *count, *min), ("labels.tier == 'prod'", Amount::Percent(5), 2));
     assert_eq!(
         (early.settings.max_failures, early.settings.soak),

@@ -126,7 +126,7 @@ fn a_tree_that_fails_is_no_empty_tree() {
     let found = render::apps(&Broken);
     assert!(found.refused && found.apps.is_empty());
     assert_eq!(found.diagnostics[0].reason, Reason::Internal);
-    let faults = render::render(&app("m"), &Broken, &Labels::new()).unwrap_err();
+    let faults = rendered_for(&app("m"), &Broken, &Labels::new()).unwrap_err();
     assert_eq!(reasons(&faults), [Reason::Internal]);
 }
 

@@ -10,11 +10,14 @@ mod bounds;
 mod variants;
 mod links;
 mod repository;
+mod claims;
+mod policy;
+mod preview;
 
 use std::collections::BTreeMap;
 
-use model::{AppName, ClusterName, ClusterUid, Labels, Reason};
-use render::{App, Diagnostic, MemoryTree, Rendered};
+use model::{AppName, ClusterName, ClusterUid, Facts, Labels, Reason};
+use render::{App, Diagnostic, FleetCluster, Kit, MemoryTree, Rendered, Tree};
 
 /// An `app.yaml` that takes every cluster and reads `path`.
 fn app_yaml(path: &str) -> String {
@@ -39,7 +42,22 @@ fn config_map(name: &str) -> String {
 }
 
 fn rendered(tree: &MemoryTree) -> Result<Rendered, Vec<Diagnostic>> {
-    render::render(&app("m"), tree, &Labels::new())
+    rendered_for(&app("m"), tree, &Labels::new())
+}
+
+/// Renders for a cluster with these labels, without tools.
+fn rendered_for(app: &App, tree: &dyn Tree, labels: &Labels) -> Result<Rendered, Vec<Diagnostic>> {
+    let (uid, name) = cluster(0);
+    let cluster = FleetCluster { uid, name, labels: labels.clone(), facts: Facts::Null };
+    render::render(&Kit::plain(), app, tree, (&cluster).into())
+}
+
+fn lint(tree: &dyn Tree) -> Vec<Diagnostic> {
+    render::lint(&Kit::plain(), tree)
+}
+
+fn lint_fleet(tree: &dyn Tree, clusters: &[FleetCluster]) -> Vec<Diagnostic> {
+    render::lint_fleet(&Kit::plain(), tree, clusters)
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {

@@ -118,23 +118,24 @@ fn the_app_yaml_itself_is_not_an_object() {
     let tree = MemoryTree::new()
         .file("apps/web/app.yaml", app_yaml("."))
         .file("apps/web/a.yaml", config_map("a"));
-    let rendered = render::render(&app("."), &tree, &Labels::new()).unwrap();
+    let rendered = rendered_for(&app("."), &tree, &Labels::new()).unwrap();
     assert_eq!(rendered.manifest.entries().len(), 1);
 }
 
 #[test]
 fn a_folder_for_another_tool_is_refused_and_never_read_as_plain_files() {
-    for name in [
-        "kustomization.yaml",
-        "kustomization.yml",
-        "Kustomization",
-        "Chart.yaml",
-        "deep/Chart.yaml",
+    for (name, reason) in [
+        ("kustomization.yaml", Reason::ToolMissing),
+        ("kustomization.yml", Reason::ToolMissing),
+        ("Kustomization", Reason::ToolMissing),
+        ("Chart.yaml", Reason::ToolMissing),
+        ("deep/Chart.yaml", Reason::ObjectInvalid),
+        ("deep/kustomization.yaml", Reason::ObjectInvalid),
     ] {
         let map = config_map("a");
         let faults = rendered(&tree(&[("a.yaml", map.as_str()), (name, "resources: [a.yaml]\n")]))
             .unwrap_err();
-        assert_eq!(reasons(&faults), [Reason::NotSupportedYet], "{name}");
+        assert_eq!(reasons(&faults), [reason], "{name}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Finding Apps, and checking a whole repository.
 
-use render::{FleetCluster, apps, lint, lint_fleet};
+use render::apps;
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn a_broken_app_does_not_hide_the_others() {
     let tree = two_apps()
         .file("apps/broken/app.yaml", "a: [\n")
         .file("apps/latin/app.yaml", vec![0xff, 0xfe])
-        .file("apps/notes/README.md", "no App")
+        .file("apps/_notes/README.md", "no App")
         .file("apps/file.yaml", "not a folder");
     let found = apps(&tree);
     let expected = [("broken", "RND-201"), ("db", "ok"), ("latin", "RND-201"), ("web", "ok")];
@@ -52,7 +52,7 @@ fn what_looks_like_an_app_and_is_none_is_told() {
             "error[RND-202]: apps/Bad_Name/app.yaml: `Bad_Name` is no app name: it has a character that is \
              not allowed; use lower-case letters, digits and `-`, at most 63 characters; rename the folder; \
              until then this App is not read",
-            "warning[RND-202]: apps/other/app.yml: it is not read: the file of an App is called `app.yaml`; \
+            "error[RND-202]: apps/other/app.yml: it is not read: the file of an App is called `app.yaml`; \
              rename it",
         ]
     );
@@ -137,7 +137,27 @@ fn lint_is_sorted_and_without_repetition() {
     let faults = lint(&tree);
     assert!(faults.is_sorted());
     assert!(faults.first().unwrap().file.starts_with("apps/db"));
-    assert!(!faults.last().unwrap().is_error());
+    assert!(faults.last().unwrap().file.starts_with("apps/web"));
+}
+
+#[test]
+fn a_folder_of_apps_that_holds_no_app_is_told() {
+    let tree = two_apps()
+        .file("apps/lost/deployment.yaml", config_map("a"))
+        .file("apps/team/shop/app.yaml", named("shop"))
+        .file("apps/_shared/a.yaml", config_map("a"));
+    assert_eq!(
+        texts(&lint(&tree)),
+        [
+            "error[RND-202]: apps/lost: there is no `app.yaml` in this folder, so nothing of it is deployed; add \
+             one, or begin the folder's name with `_` when Apps share it",
+            "error[RND-202]: apps/team: there is no `app.yaml` in this folder, so nothing of it is deployed; \
+             move `shop` up, below `apps`: Apps do not nest",
+        ]
+    );
+    let found = apps(&tree);
+    assert!(!found.refused, "the other Apps go on");
+    assert_eq!(found.apps.len(), 2);
 }
 
 #[test]

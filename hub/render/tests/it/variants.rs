@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use render::{Tree, TreeEntry, TreeError, render_all};
+use render::{TreeEntry, TreeError, render_all};
 
 use super::*;
 
@@ -29,18 +29,19 @@ fn overlays(envs: &[&str]) -> MemoryTree {
     })
 }
 
-type Fleet = Vec<(ClusterUid, ClusterName, Labels)>;
+type Fleet = Vec<FleetCluster>;
 
 fn fleet(size: usize, env: impl Fn(usize) -> Option<String>) -> Fleet {
     let one = |n| {
         let (uid, name) = cluster(n);
-        (uid, name, env(n).map(|env| ("env".to_owned(), env)).into_iter().collect())
+        let labels = env(n).map(|env| ("env".to_owned(), env)).into_iter().collect();
+        FleetCluster { uid, name, labels, facts: Facts::Null }
     };
     (0..size).map(one).collect()
 }
 
 fn all(app: &App, tree: &dyn Tree, fleet: &Fleet) -> render::Variants {
-    render_all(app, tree, fleet.iter().map(|(uid, name, labels)| (uid, name, labels)))
+    render_all(&Kit::plain(), app, tree, fleet.iter().map(Into::into))
 }
 
 #[test]
@@ -52,9 +53,9 @@ fn a_thousand_clusters_with_three_variants_are_three_renders() {
     assert_eq!((variants.renders, tree.reads.get()), (3, 3));
     assert_eq!((variants.by_cluster.len(), variants.rendered.len()), (1000, 3));
     assert!(variants.faults.is_empty());
-    for (uid, _, labels) in &fleet {
-        let rendered = &variants.rendered[&variants.by_cluster[uid]];
-        assert_eq!(rendered.manifest.entries()[0].key.name, labels["env"]);
+    for cluster in &fleet {
+        let rendered = variants.of(&cluster.uid).unwrap();
+        assert_eq!(rendered.manifest.entries()[0].key.name, cluster.labels["env"]);
     }
 }
 

@@ -55,6 +55,7 @@ impl App {
             members: BTreeMap::new(),
             proved: false,
             failures_accepted: false,
+            partial: start.partial,
             expedited: None,
             paced: Vec::new(),
             started: start.at,

@@ -13,7 +13,7 @@ use crate::{
 
 /// The next cluster that the rollout's own commit is for and that is not a member.
 pub(crate) fn join(look: Look<'_>) -> Option<Event> {
-    let rollout = look.app.active.as_ref().filter(|r| r.kind == Kind::Forward)?;
+    let rollout = look.app.active.as_ref().filter(|r| r.kind == Kind::Forward && !r.partial)?;
     let candidate = look.obs.candidate.as_ref()?;
     if candidate.commit != *rollout.release.commit() {
         return None;

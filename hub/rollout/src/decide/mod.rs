@@ -50,6 +50,10 @@ pub fn decide(app: &App, now: Now, obs: &Obs) -> Option<Event> {
 pub struct Scan {
     /// Clusters to look at before going on.
     again: BTreeSet<ClusterUid>,
+    /// Of these nothing is left to say but what comes last: the lane and lost state.
+    last: BTreeSet<ClusterUid>,
+    /// Joins were looked for since something happened that could matter for them.
+    joined: bool,
     /// Up to here everybody was looked at, by what for.
     facts: Cursor,
     members: Cursor,
@@ -101,7 +105,7 @@ impl Scan {
         match &event {
             Some(event) => self.note(event),
             None => {
-                self.again.clear();
+                self.last.clear();
                 self.quiet = true;
             }
         }
@@ -162,18 +166,29 @@ impl Scan {
         None
     }
 
+    /// Nobody who was to be looked at again has anything new: a long burst must not look at all of them for
+    /// each decision.
+    fn settled(&mut self) {
+        let again = std::mem::take(&mut self.again);
+        if self.quiet || !again.iter().all(|uid| !self.restores.passed(uid)) {
+            self.last.extend(again);
+        }
+    }
+
     fn rest(&mut self, look: Look<'_>) -> Option<Event> {
-        let joined = if self.quiet { None } else { join::join(look) };
+        self.settled();
+        let joined = if self.joined { None } else { join::join(look) };
+        self.joined |= joined.is_none();
         joined
             .or_else(|| wave::change(look, &mut self.soaked))
             .or_else(|| grant::grant(look, &mut self.line))
-            .or_else(|| lane::lane(look, self.quiet.then_some(&self.again)))
+            .or_else(|| lane::lane(look, self.quiet.then_some(&self.last)))
             .or_else(|| if self.quiet { None } else { untarget::untarget(look) })
             .or_else(|| self.restore(look))
     }
 
     fn restore(&mut self, look: Look<'_>) -> Option<Event> {
-        for uid in self.again.iter().filter(|uid| self.restores.passed(uid)) {
+        for uid in self.last.iter().filter(|uid| self.restores.passed(uid)) {
             let holding = look.app.holding(uid);
             if let Some(event) = holding.and_then(|h| cluster::restore(look, uid, h)) {
                 return Some(event);

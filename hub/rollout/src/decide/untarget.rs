@@ -103,6 +103,7 @@ fn removal(look: Look<'_>) -> Option<Event> {
         release: candidate.release(),
         strategy: candidate.strategy.clone(),
         plan,
+        partial: true,
         held: Held::No,
         supersedes: None,
         condemns: Vec::new(),

@@ -41,6 +41,9 @@ pub struct Rollout {
     /// Grants of the last minute, when the pace is limited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paced: Vec<Timestamp>,
+    /// Only those that differed were planned, not every target.
+    #[serde(default)]
+    pub partial: bool,
     /// When it was planned.
     pub started: Timestamp,
     /// When it ended.

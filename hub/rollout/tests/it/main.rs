@@ -1,5 +1,4 @@
-//! The one test binary of `rollout`. Stories that a person can read are in `scenarios/`; the command line's
-//! tests play them.
+//! The one test binary of `rollout`.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
 
@@ -7,3 +6,5 @@ mod bugs;
 mod crash;
 mod numbers;
 mod property;
+mod scenario;
+mod scenarios;

@@ -69,6 +69,7 @@ pub(super) fn item(parts: &Parts, published: &Published, record: &ClusterRecord)
         connected: agent.connected,
         last_seen: agent.last_seen,
         agent_version: agent.agent_version,
+        facts: agent.facts.unwrap_or_default(),
         apps,
     }
 }

@@ -14,7 +14,7 @@ use super::{blocking, body};
 use crate::{
     http::{Parts, problem::Problem},
     registry::SourceRecord,
-    source::SourceConfig,
+    source::{SourceConfig, Sources},
 };
 
 /// Rows of the audit that one answer carries.
@@ -39,10 +39,10 @@ pub(super) fn item(parts: &Parts, record: &SourceRecord) -> SourceItem {
         reason: state.reason(),
         message: state.message().to_owned(),
         revision: status.as_ref().and_then(|s| s.revision.as_ref()).map(ToString::to_string),
-        fetched_at: status.and_then(|s| s.fetched_at),
-        signed_by: None,
-        rewritten: None,
-        webhook: None,
+        fetched_at: status.as_ref().and_then(|s| s.fetched_at),
+        signed_by: status.as_ref().and_then(|s| s.signed_by.clone()),
+        rewritten: status.and_then(|s| s.rewritten).map(|(at, text)| format!("{at}: {text}")),
+        webhook: record.webhook.as_ref().map(|_| format!("/hooks/v1/{}", record.name)),
     }
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn add(
         created_at: parts.clock.now(),
     };
     let config = SourceConfig::from(&record);
-    config.check().map_err(|e| Problem::bad(e.to_string()))?;
+    Sources::check(&config).map_err(|e| Problem::bad(e.to_string()))?;
     let (registry, now) = (parts.registry.clone(), parts.clock.now());
     let stored = record.clone();
     blocking(move || {

@@ -9,8 +9,10 @@ use std::{
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::Fault;
-use crate::{clock::Clock, source::lock};
+use crate::{
+    clock::Clock,
+    source::{fault::Fault, lock},
+};
 
 /// A look that goes on; cloning it gives another handle on the same one.
 #[derive(Debug, Clone)]

@@ -21,12 +21,13 @@ use reqwest::header::HeaderValue;
 use tokio::runtime::Handle;
 
 use super::{
-    Fault, SourceConfig, SourceLimits,
+    SourceConfig, SourceLimits,
     call::Call,
-    http,
+    fault, http,
     ssh::{self, Ssh},
 };
 use crate::source::{
+    fault::Fault,
     lock,
     place::{Place, Transport},
     secret::{Secret, SecretRef, Vault},
@@ -60,9 +61,9 @@ pub(super) fn remote<'repo>(
     specs: &[String],
 ) -> Result<Remote<'repo>, Fault> {
     let specs = specs.iter().map(|spec| spec.as_bytes().as_bstr());
-    let remote = repo.remote_at(url).map_err(|error| Fault::of(url, &error))?;
+    let remote = repo.remote_at(url).map_err(|error| fault::of(url, &error))?;
     let remote = remote.with_fetch_tags(Tags::None).with_refspecs(specs, Direction::Fetch);
-    remote.map_err(|error| Fault::of(url, &error))
+    remote.map_err(|error| fault::of(url, &error))
 }
 
 /// The way to one remote.
@@ -122,7 +123,7 @@ impl Link {
         remote: &'a Remote<'repo>,
         call: &Call,
     ) -> Result<Open<'a, 'repo>, Fault> {
-        let fault = |error: gix::Error| Fault::of(&self.config.url, &error);
+        let fault = |error: gix::Error| fault::of(&self.config.url, &error);
         let mut connection: Open<'a, 'repo> = match (&self.place.transport, &self.ssh) {
             (Transport::Ssh { path, .. }, Some(ssh)) => {
                 let (read, write) = ssh.open(self.keys()?, call)?;

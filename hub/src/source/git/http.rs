@@ -15,8 +15,11 @@ use model::Reason;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use tokio::runtime::Handle;
 
-use super::{Fault, call::Call, throttle};
-use crate::source::lock;
+use super::{call::Call, throttle};
+use crate::source::{
+    fault::{Fault, quote},
+    lock,
+};
 
 /// Bytes of an answer that lists refs: ten thousand of them with the longest usual names.
 const LIST_BYTES_MAX: u64 = 8 << 20;
@@ -162,7 +165,7 @@ impl Server {
             }
             300..=399 => {
                 let to = answer.headers().get("location").and_then(|to| to.to_str().ok());
-                let to = super::fault::quote(without_query(to.unwrap_or("an unnamed place")));
+                let to = quote(without_query(to.unwrap_or("an unnamed place")));
                 fault(Reason::SourceMoved, &format!("the server sends to `{to}`"))
             }
             401 if !with => {

@@ -1,291 +1,376 @@
 //! The only place that knows gix. Everything here blocks.
 //!
-//! One bare mirror per source, `NAME.git`, with one ref of its own that points to what was fetched last.
-//! Configuration of the machine and of users is not read, no helper program is asked for credentials,
+//! One bare mirror per remote, shared by its sources; a ref of each source points to the commit that it stands
+//! at. Configuration of the machine and of users is not read, no helper program is asked for credentials,
 //! nothing is checked out.
 
+mod remote;
+mod history;
 mod watchdog;
 mod connect;
 mod http;
 mod ssh;
 mod call;
 mod throttle;
+mod verify;
 mod tree;
 mod fault;
 
 use std::{
-    fs, io,
     num::NonZeroU32,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use gix::{ObjectId, Repository, bstr::ByteSlice, remote::fetch::Shallow};
+use gix::{
+    ObjectId, Repository, bstr::ByteSlice, refs::transaction::PreviousValue, remote::fetch::Shallow,
+};
 use jiff::Timestamp;
-use model::{Commit, Reason, Revision, SourceName};
-use tokio::runtime::Handle;
+use model::{
+    Commit, Reason, Revision, SourceName,
+    source::{SourceVerify, VerifyMode},
+};
+use tokio::{runtime::Handle, sync::Notify};
 
-pub(super) use fault::Fault;
+pub(super) use remote::{Remote, tidy};
 
 use super::{
-    Snapshot, SourceLimits,
+    Look, Snapshot, SourceLimits,
     config::{ConfigError, SourceConfig},
-    follow::Follow,
+    fault::Fault,
+    follow::{self, Follow},
+    pauses::Pauses,
     secret::Vault,
 };
 use crate::clock::Clock;
-use call::Call;
 use connect::Link;
+use remote::{NEW, Refs};
 use tree::GitTree;
+use verify::{Signed, Signers};
 
-/// Refs that a server may list for the name that we ask for.
-const REFS_MAX: usize = 10_000;
-
-/// Our own ref in a mirror: what was fetched last.
-const HEAD: &str = "refs/tidegate/head";
-
-/// File in a mirror that says what it is a mirror of.
-const ORIGIN: &str = "tidegate-origin";
-
-/// The mirror of one source.
-#[derive(Debug, Clone)]
+/// One source's view of a remote.
+#[derive(Debug)]
 pub(super) struct Mirror {
     config: Arc<SourceConfig>,
     follow: Follow,
-    limits: SourceLimits,
-    clock: Clock,
-    link: Arc<Link>,
-    dir: PathBuf,
-    damage: Arc<AtomicBool>,
+    signers: Option<Signers>,
+    remote: Arc<Remote>,
+    /// Where our refs are; what was taken under other rules is elsewhere and never served.
+    folder: String,
+    /// The mirror that the last snapshot was read from.
+    built: AtomicU64,
 }
 
-/// What a look at the remote found.
-#[derive(Debug)]
-pub(super) struct Look {
-    /// The commit, when it is another one than before.
-    pub(super) snapshot: Option<Snapshot>,
-    /// Whether objects had to be fetched.
-    pub(super) fetched: bool,
-    /// How long the server asked to be left alone, though it answered.
-    pub(super) pause: Option<Duration>,
+/// What the remote offers: full name of the ref or id, name for people, target.
+struct Offer {
+    name: String,
+    label: String,
+    id: ObjectId,
 }
 
-/// Removes what a killed process left in the mirrors below `folder`: locks, half-received packs, and
-/// mirrors that were being replaced.
-pub(super) fn tidy(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        match name.rsplit_once('.') {
-            Some((_, "git")) => sweep(&path)?,
-            Some((stem, "old")) if !folder.join(format!("{stem}.git")).exists() => {
-                fs::rename(&path, folder.join(format!("{stem}.git")))?;
-            }
-            Some((_, "old" | "new")) => fs::remove_dir_all(&path)?,
-            _ => {}
-        }
-    }
-    Ok(())
+/// What a remote works with.
+#[derive(Debug, Clone)]
+pub(super) struct Means {
+    pub(super) limits: SourceLimits,
+    pub(super) vault: Vault,
+    pub(super) clock: Clock,
+    pub(super) pauses: Pauses,
 }
 
-fn sweep(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let (path, kind) = (entry.path(), entry.file_type()?);
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let lock = path.extension().is_some_and(|extension| extension == "lock");
-        let half = name.starts_with(".tmp") || name.starts_with("tmp_");
-        if kind.is_dir() {
-            sweep(&path)?;
-        } else if lock || half {
-            fs::remove_file(&path)?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes the mirror of a source. A leftover is harmless: it is checked before it is used.
-pub(super) fn discard(folder: &Path, name: &SourceName) {
-    for ending in ["git", "new", "old"] {
-        let dir = folder.join(format!("{name}.{ending}"));
-        if let Err(error) = fs::remove_dir_all(&dir)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(dir = %dir.display(), %error, "a mirror could not be removed");
-        }
-    }
+/// A remote for `config`. Needs a tokio runtime.
+pub(super) fn remote_for(
+    folder: &Path,
+    key: String,
+    config: &Arc<SourceConfig>,
+    means: Means,
+) -> Result<Remote, ConfigError> {
+    let place = config.place()?;
+    let (url, host) = (config.url.clone(), place.host.clone());
+    let (limits, vault) = (means.limits, means.vault.clone());
+    let link = Link::new(config.clone(), place, limits, vault, Handle::current());
+    Ok(Remote::new(folder, key, (url, host), link, means))
 }
 
 impl Mirror {
-    /// The mirror of a source below `folder`. Needs a tokio runtime.
     pub(super) fn new(
-        folder: &Path,
         config: Arc<SourceConfig>,
-        limits: SourceLimits,
-        vault: Vault,
-        clock: Clock,
+        remote: Arc<Remote>,
+        poke: Arc<Notify>,
     ) -> Result<Mirror, ConfigError> {
-        let dir = folder.join(format!("{}.git", config.name));
-        let (place, follow) = (config.place()?, config.follow()?);
-        let link = Link::new(config.clone(), place, limits, vault, Handle::current());
-        let damage = Arc::new(AtomicBool::new(false));
-        Ok(Mirror { config, follow, limits, clock, link: Arc::new(link), dir, damage })
+        let follow = config.follow()?;
+        let signers = config.verify.as_ref().map(signers).transpose()?;
+        remote.join(&config.name, &follow, poke);
+        let rules = format!("{}\n{:?}\n{:?}", config.reference, config.paths, config.verify);
+        let rules = model::Digest::of(rules.as_bytes()).to_string();
+        let rules = rules.rsplit(':').next().unwrap_or_default().get(..16).unwrap_or_default();
+        let folder = format!("refs/tidegate/{}/{rules}/", config.name);
+        Ok(Mirror { config, follow, signers, remote, folder, built: AtomicU64::new(0) })
     }
 
     pub(super) fn name(&self) -> &SourceName {
         &self.config.name
     }
 
-    /// What is written into a mirror to tell it from that of another remote or ref.
-    fn origin(&self) -> String {
-        format!("{}\n{}\n", self.config.url, self.config.reference)
+    pub(super) fn remote(&self) -> &Arc<Remote> {
+        &self.remote
     }
 
-    /// The commit that was fetched last, without asking the remote.
+    /// The commit that was taken last, without asking the remote.
     pub(super) fn stored(&self) -> Result<Option<Snapshot>, Fault> {
-        if !self.is_ours() {
+        if !self.remote.is_sound() {
             return Ok(None);
         }
-        let repo = self.open(&self.dir)?;
-        match held(&repo) {
-            Some(id) => self.snapshot(&repo, id).map(Some),
+        let repo = self.remote.open()?;
+        match self.held(&repo) {
+            Some((label, id)) => self.snapshot(&repo, &label, id).map(Some),
             None => Ok(None),
         }
     }
 
-    /// Asks the remote for the ref, and fetches when it moved. `have` is the commit that is known.
-    pub(super) fn look(&self, have: Option<&Commit>, stop: &AtomicBool) -> Result<Look, Fault> {
-        if !self.is_ours() || self.damage.load(Ordering::Relaxed) {
+    /// Asks the remote, and fetches when what is followed has moved. `have` is what is served.
+    pub(super) fn look(&self, have: Option<&Snapshot>, stop: &AtomicBool) -> Result<Look, Fault> {
+        if !self.remote.is_sound() {
             return self.renew(stop);
         }
-        let looked = self.look_into(&self.dir, have, stop);
-        match &looked {
+        let looked = self.remote.open().and_then(|repo| self.look_into(&repo, have, stop));
+        match looked {
             // Only what is kept here is damaged: a second copy costs one fetch.
             Err(fault) if fault.damaged => self.renew(stop),
-            Ok(Look { fetched: true, .. }) if self.packs() > self.limits.packs_max => {
-                self.renew(stop)
+            Ok(Look { fetched: true, rewritten, .. }) if self.remote.is_crowded() => {
+                Ok(Look { rewritten, ..self.renew(stop)? })
             }
             Ok(_) | Err(_) => looked,
         }
     }
 
-    /// Builds the mirror anew beside the old one, then takes its place.
+    /// Builds the mirror anew; the other sources of this remote fetch into it at their next look.
     fn renew(&self, stop: &AtomicBool) -> Result<Look, Fault> {
-        let (new, old) = (self.dir.with_extension("new"), self.dir.with_extension("old"));
-        let disk = |error: io::Error| Fault::disk(&self.dir, &error);
-        for dir in [&new, &old] {
-            if dir.exists() {
-                fs::remove_dir_all(dir).map_err(disk)?;
-            }
-        }
-        self.look_into(&new, None, stop)?;
-        fs::write(new.join(ORIGIN), self.origin()).map_err(disk)?;
-        if self.dir.exists() {
-            fs::rename(&self.dir, &old).map_err(disk)?;
-        }
-        fs::rename(&new, &self.dir).map_err(disk)?;
-        if old.exists() {
-            fs::remove_dir_all(&old).map_err(disk)?;
-        }
-        self.damage.store(false, Ordering::Relaxed);
-        // Opened again: what was opened under the other name looks for its files there.
-        let snapshot = self.stored()?;
-        Ok(Look { snapshot, fetched: true, pause: None })
+        self.remote.rebuild(|repo, dir| {
+            let offer = self.offer(repo, stop)?;
+            self.receive(repo, dir, &offer, None, stop).map(drop)
+        })?;
+        let look = self.look_into(&self.remote.open()?, None, stop)?;
+        Ok(Look { fetched: true, ..look })
     }
 
     fn look_into(
         &self,
-        dir: &Path,
-        have: Option<&Commit>,
+        repo: &Repository,
+        have: Option<&Snapshot>,
         stop: &AtomicBool,
     ) -> Result<Look, Fault> {
-        let repo = self.open(dir)?;
-        let call = Call::new(self.clock.clone());
-        let guard = watchdog::Guard::new(dir, &self.limits, stop, &call);
-        let result = guard.watch(|interrupt| self.fetch(&repo, &call, interrupt));
-        let (fetched, id) = result.map_err(|fault| {
-            let fault = guard.verdict().or_else(|| call.said()).unwrap_or(fault);
-            if fault.reason == Reason::GitAuthFailed || fault.reason == Reason::GitTlsFailed {
-                self.link.forget();
+        let held = self.held(repo);
+        let moved = self.built.swap(self.remote.built(), Ordering::Relaxed) != self.remote.built();
+        let still = |label: &str, id| -> Result<Look, Fault> {
+            let snapshot = match have {
+                Some(_) if !moved => None,
+                Some(_) | None => Some(self.snapshot(repo, label, id)?),
+            };
+            Ok(Look { snapshot, ..Look::default() })
+        };
+        if let (Some((label, id)), Follow::Commit(_)) = (&held, &self.follow) {
+            return still(label, *id);
+        }
+        let offer = self.offer(repo, stop)?;
+        if let Some((label, id)) = &held
+            && *id == offer.id
+        {
+            return still(label, *id);
+        }
+        let fetched = !repo.has_object(offer.id);
+        let mut complete = false;
+        if fetched {
+            let before = held.as_ref().map(|(_, id)| *id);
+            complete = self.receive(repo, &self.remote.dir, &offer, before, stop)?;
+        }
+        // Before anything else is made of it: what nobody vouches for is not served.
+        let signed_by = self.signed_by(repo, &offer.label, offer.id)?;
+        tracing::debug!(source = %self.name(), ?signed_by, "signatures are as wanted");
+        if let Some((label, id)) = &held
+            && *label == offer.label
+            && history::same(repo, &self.config.paths, *id, offer.id)
+        {
+            return Ok(Look { fetched, ..still(label, *id)? });
+        }
+        let snapshot = self.snapshot(repo, &offer.label, offer.id)?;
+        let rewritten = match (&self.follow, &held) {
+            (Follow::Name(_), Some((label, old))) => {
+                // Opened again: the border of the history that is there has moved.
+                let came = history::descends(&self.remote.open()?, offer.id, *old, complete);
+                let old = self.commit(repo, *old)?;
+                (came == Some(false)).then(|| tell_rewritten(label, &old, &snapshot))
             }
-            fault
-        })?;
-        let snapshot = self.snapshot(&repo, id)?;
-        let known = have == Some(&snapshot.revision.commit);
-        Ok(Look { snapshot: (!known).then_some(snapshot), fetched, pause: call.pause() })
+            _ => None,
+        };
+        self.take(repo, &offer)?;
+        Ok(Look { snapshot: Some(snapshot), fetched, rewritten })
     }
 
-    /// Lists the ref, and receives a pack only when it is not what we hold.
-    fn fetch(
+    /// What the remote offers of what we follow.
+    fn offer(&self, repo: &Repository, stop: &AtomicBool) -> Result<Offer, Fault> {
+        let url = &self.config.url;
+        let missing =
+            |what: String| Fault::new(Reason::GitRefNotFound, format!("`{url}` has {what}"));
+        match &self.follow {
+            Follow::Commit(commit) => {
+                let id = ObjectId::from_hex(commit.as_bytes())
+                    .map_err(|error| Fault::new(Reason::Internal, error.to_string()))?;
+                let label = commit.get(..7).unwrap_or(commit).to_owned();
+                Ok(Offer { name: commit.clone(), label, id })
+            }
+            Follow::Digest(_) => {
+                Err(missing("commits, and no artifact to follow by digest".into()))
+            }
+            Follow::Name(label) => {
+                let refs = self.remote.refs(repo, stop)?;
+                let names = ["heads", "tags"].map(|kind| format!("refs/{kind}/{label}"));
+                let found = names.into_iter().find_map(|name| {
+                    let id = *refs.all.get(&name)?;
+                    Some(Offer { name, label: label.clone(), id })
+                });
+                found.ok_or_else(|| missing(format!("no branch or tag `{label}`")))
+            }
+            Follow::Versions(range) => {
+                let refs = self.remote.refs(repo, stop)?;
+                let label = follow::highest(range, tags(&refs));
+                let label = label.ok_or_else(|| {
+                    let count = tags(&refs).count();
+                    missing(format!("{count} tags, and no version of `{range}` among them"))
+                })?;
+                let name = format!("refs/tags/{label}");
+                let id = refs.all.get(&name).copied();
+                let id = id.ok_or_else(|| missing(format!("no tag `{label}`")))?;
+                Ok(Offer { name, label: label.to_owned(), id })
+            }
+        }
+    }
+
+    /// Receives what is offered: a branch with its history since the commit `before`, so that a rewritten one is
+    /// noticed; without that when the server does not give it. Says whether that history is there.
+    fn receive(
         &self,
         repo: &Repository,
-        call: &Call,
-        interrupt: &AtomicBool,
-    ) -> Result<(bool, ObjectId), Fault> {
-        let (name, id) = self.list(repo, call)?;
-        if held(repo) == Some(id) {
-            return Ok((false, id));
-        }
-        let fault = |error: gix::Error| Fault::of(&self.config.url, &error);
-        let remote = connect::remote(repo, &self.config.url, &[format!("+{name}:{HEAD}")])?;
-        let prepared = self
-            .link
-            .connect(&remote, call)?
-            .prepare_fetch(gix::progress::Discard, gix::remote::ref_map::Options::default())
-            .map_err(fault)?;
-        prepared
-            .with_shallow(Shallow::DepthAtRemote(NonZeroU32::MIN))
-            .receive(gix::progress::Discard, interrupt)
-            .map_err(fault)?;
-        let id = held(repo).ok_or_else(|| {
-            Fault::new(Reason::Internal, format!("`{name}` was fetched and is not there"))
-        })?;
-        Ok((true, id))
-    }
-
-    /// Full name and target of the ref at the remote; a branch goes before a tag of the same name.
-    fn list(&self, repo: &Repository, call: &Call) -> Result<(String, ObjectId), Fault> {
-        let reference = match &self.follow {
-            Follow::Name(name) => name,
-            Follow::Commit(commit) => {
-                let id = ObjectId::from_hex(commit.as_bytes());
-                let id = id.map_err(|error| Fault::new(Reason::Internal, error.to_string()))?;
-                return Ok((commit.clone(), id));
+        dir: &Path,
+        offer: &Offer,
+        before: Option<ObjectId>,
+        stop: &AtomicBool,
+    ) -> Result<bool, Fault> {
+        let specs = [format!("+{}:{NEW}", offer.name)];
+        let branch = matches!(self.follow, Follow::Name(_));
+        let cutoff = before.filter(|_| branch).and_then(|id| history::time_of(repo, id));
+        if let Some(cutoff) = cutoff {
+            let shallow = Shallow::Since { cutoff };
+            match self.remote.receive(repo, dir, &specs, shallow, stop) {
+                Ok(()) if repo.has_object(offer.id) => return Ok(true),
+                // A branch that was put back to an older commit has no such history.
+                Ok(()) => {}
+                Err(fault) if fault.pause.is_some() => return Err(fault),
+                Err(fault) => tracing::debug!(%fault, "a branch was not given with its history"),
             }
-        };
-        let names = [format!("refs/heads/{reference}"), format!("refs/tags/{reference}")];
-        let specs = names.clone().map(|name| format!("+{name}:{HEAD}"));
-        let remote = connect::remote(repo, &self.config.url, &specs)?;
-        let (map, _) = self
-            .link
-            .connect(&remote, call)?
-            .ref_map(gix::progress::Discard, gix::remote::ref_map::Options::default())
-            .map_err(|error| Fault::of(&self.config.url, &error))?;
-        if map.remote_refs.len() > REFS_MAX {
-            let message = format!("the server lists more than {REFS_MAX} refs");
-            return Err(Fault::new(Reason::GitTooLarge, message));
         }
-        let seen = map.remote_refs.iter().map(gix::protocol::handshake::Ref::unpack);
-        let seen = seen.filter_map(|(name, target, _)| Some((name, target?.to_owned())));
-        let found = names.into_iter().find_map(|name| {
-            seen.clone()
-                .find(|(seen, _)| *seen == name.as_bytes().as_bstr())
-                .map(|(_, id)| (name, id))
-        });
-        let fault = || {
-            let message = format!("`{}` has no branch or tag `{reference}`", self.config.url);
+        let shallow = Shallow::DepthAtRemote(NonZeroU32::MIN);
+        let received = self.remote.receive(repo, dir, &specs, shallow, stop);
+        let pinned = matches!(self.follow, Follow::Commit(_));
+        received.map_err(|fault| {
+            // Servers say no in many ways to a commit that they do not have.
+            let no = matches!(fault.reason, Reason::GitUnreachable | Reason::GitNotARepository);
+            if !(no && pinned) {
+                return fault;
+            }
+            let message = format!("{fault}; is commit `{}` there?", offer.name);
             Fault::new(Reason::GitRefNotFound, message)
-        };
-        found.ok_or_else(fault)
+        })?;
+        // The ref may have moved between the two questions; then the next look sees it.
+        if repo.has_object(offer.id) {
+            return Ok(false);
+        }
+        self.remote.expire();
+        let message =
+            format!("`{}`: `{}` moved while it was fetched", self.config.url, offer.label);
+        Err(Fault::new(Reason::GitUnreachable, message))
     }
 
-    fn snapshot(&self, repo: &Repository, id: ObjectId) -> Result<Snapshot, Fault> {
-        let damaged = |error: gix::Error| Fault::of_mirror(&self.dir, &error);
+    /// Who signed, when signatures are wanted.
+    fn signed_by(
+        &self,
+        repo: &Repository,
+        label: &str,
+        id: ObjectId,
+    ) -> Result<Option<String>, Fault> {
+        let Some(signers) = &self.signers else { return Ok(None) };
+        let damaged = |error: gix::Error| fault::of_mirror(&self.remote.dir, &error);
+        let mut names = Vec::new();
+        if signers.mode != VerifyMode::Head {
+            let object = repo.find_object(id).map_err(damaged)?;
+            let what = format!("tag `{label}` of `{}`", self.config.url);
+            if object.kind != gix::object::Kind::Tag {
+                let why = format!("{what} is no annotated tag, so nobody can have signed it");
+                return Err(Fault::new(Reason::CommitUnsigned, why));
+            }
+            let at = object.try_to_tag_ref().ok().and_then(|tag| {
+                let tagger = tag.tagger().ok().flatten()?;
+                Timestamp::from_second(tagger.time().ok()?.seconds).ok()
+            });
+            let found = gix::objs::TagRefIter::signature(&object.data);
+            let signed = found.map(|(signature, data)| Signed {
+                armour: signature.data.to_vec(),
+                data: data.to_bstring().into(),
+                at,
+            });
+            names.push(signers.judge(&what, signed.as_ref())?);
+        }
+        if signers.mode != VerifyMode::Tag {
+            let commit = peel(repo, id).map_err(damaged)?;
+            let what = format!("commit {} of `{}`", commit.id.to_hex_with_len(7), self.config.url);
+            let seconds = commit.time().ok().map(|time| time.seconds);
+            let found = commit.signature().map_err(damaged)?;
+            let signed = found.map(|(signature, data)| Signed {
+                armour: signature.to_vec(),
+                data: data.to_bstring().into(),
+                at: seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()),
+            });
+            names.push(signers.judge(&what, signed.as_ref())?);
+        }
+        names.dedup();
+        Ok(Some(names.join(", ")))
+    }
+
+    /// What was taken last: the name under which, and the target.
+    fn held(&self, repo: &Repository) -> Option<(String, ObjectId)> {
+        let ours = repo.references().ok()?;
+        let mut ours = ours.prefixed(self.folder.as_str()).ok()?.flatten();
+        ours.find_map(|reference| {
+            let name = reference.name().as_bstr().to_str().ok()?;
+            let label = name.strip_prefix(&self.folder)?.to_owned();
+            Some((label, reference.try_id()?.detach()))
+        })
+    }
+
+    /// Remembers what was taken, also over a restart.
+    fn take(&self, repo: &Repository, offer: &Offer) -> Result<(), Fault> {
+        let damaged = |error: gix::Error| fault::of_mirror(&self.remote.dir, &error);
+        let name = format!("{}{}", self.folder, offer.label);
+        for (label, _) in self.held(repo).into_iter().filter(|(label, _)| *label != offer.label) {
+            let old = format!("{}{label}", self.folder);
+            let reference = repo.find_reference(&old).map_err(damaged)?;
+            reference.delete().map_err(damaged)?;
+        }
+        repo.reference(name.as_str(), offer.id, PreviousValue::Any, "taken").map_err(damaged)?;
+        Ok(())
+    }
+
+    fn commit(&self, repo: &Repository, id: ObjectId) -> Result<Commit, Fault> {
+        let damaged = |error: gix::Error| fault::of_mirror(&self.remote.dir, &error);
+        let commit = Commit::parse(&peel(repo, id).map_err(damaged)?.id.to_string());
+        commit.map_err(|error| Fault::new(Reason::Internal, error.to_string()))
+    }
+
+    fn snapshot(&self, repo: &Repository, label: &str, id: ObjectId) -> Result<Snapshot, Fault> {
+        let damaged = |error: gix::Error| fault::of_mirror(&self.remote.dir, &error);
+        let signed_by = self.signed_by(repo, label, id)?;
         let commit = peel(repo, id).map_err(damaged)?;
         let tree = commit.tree_id().map_err(damaged)?.detach();
         // A commit whose folder is missing is worth nothing, and better known now.
@@ -293,36 +378,31 @@ impl Mirror {
         let author = commit.author().ok().map(|a| format!("{} <{}>", text(a.name), text(a.email)));
         let message = commit.message().map(|m| text(m.summary().as_ref())).unwrap_or_default();
         let seconds = commit.time().ok().map(|time| time.seconds);
-        let commit = Commit::parse(&commit.id.to_string());
-        let commit = commit.map_err(|error| Fault::new(Reason::Internal, error.to_string()))?;
+        let damage = self.remote.damage.clone();
         Ok(Snapshot {
-            revision: Revision { reference: self.config.reference.clone(), commit },
+            revision: Revision { reference: label.to_owned(), commit: self.commit(repo, id)? },
             author,
             subject: message,
             committed_at: seconds.and_then(|s| Timestamp::from_second(s).ok()),
-            tree: Arc::new(GitTree::new(repo.clone().into_sync(), tree, self.damage.clone())),
-        })
-    }
-
-    fn open(&self, dir: &Path) -> Result<Repository, Fault> {
-        connect::open(dir).map_err(|error| Fault::of_mirror(&self.dir, &error))
-    }
-
-    fn is_ours(&self) -> bool {
-        fs::read_to_string(self.dir.join(ORIGIN)).is_ok_and(|origin| origin == self.origin())
-    }
-
-    fn packs(&self) -> usize {
-        let packs = fs::read_dir(self.dir.join("objects/pack"));
-        packs.map_or(0, |files| {
-            files.flatten().filter(|f| f.path().extension().is_some_and(|e| e == "pack")).count()
+            signed_by,
+            tree: Arc::new(GitTree::new(repo.clone().into_sync(), tree, damage)),
         })
     }
 }
 
-/// What was fetched last.
-fn held(repo: &Repository) -> Option<ObjectId> {
-    repo.find_reference(HEAD).ok()?.try_id().map(gix::Id::detach)
+/// Reads the keys of signers.
+pub(super) fn signers(verify: &SourceVerify) -> Result<Signers, ConfigError> {
+    let fault = |why| ConfigError::Field { field: "verify.signers.key", why };
+    Signers::parse(verify).map_err(fault)
+}
+
+fn tags(refs: &Refs) -> impl Iterator<Item = &str> {
+    refs.all.keys().filter_map(|name| name.strip_prefix("refs/tags/"))
+}
+
+fn tell_rewritten(label: &str, old: &Commit, new: &Snapshot) -> String {
+    let (old, new) = (old.short(), new.revision.commit.short());
+    format!("history of `{label}` was rewritten: {old} is not in the history of {new}")
 }
 
 /// The commit behind a branch or an annotated tag.

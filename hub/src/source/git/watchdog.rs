@@ -16,7 +16,8 @@ use std::{
 
 use model::Reason;
 
-use super::{Fault, SourceLimits, call::Call};
+use super::{SourceLimits, call::Call};
+use crate::source::fault::Fault;
 
 /// Pause between two looks at a running fetch.
 const TICK: Duration = Duration::from_millis(50);

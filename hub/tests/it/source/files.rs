@@ -72,10 +72,16 @@ async fn a_fetched_commit_renders() {
     sources.add(config(&repository.url(), "main")).unwrap();
     until_at(&sources, &repository.head()).await;
     let tree = sources.snapshot(&name()).unwrap().tree;
-    assert_eq!(render::lint(&*tree), []);
+    let kit = render::Kit::plain();
+    assert_eq!(render::lint(&kit, &*tree), []);
     let found = render::apps(&*tree);
     let app = found.apps.into_values().next().unwrap().unwrap();
-    let labels = [("env".to_owned(), "prod".to_owned())].into();
-    let rendered = render::render(&app, &*tree, &labels).unwrap();
+    let cluster = render::FleetCluster {
+        uid: model::ClusterUid::parse("00000000-0000-4000-8000-000000000001").unwrap(),
+        name: model::ClusterName::parse("eu-1").unwrap(),
+        labels: [("env".to_owned(), "prod".to_owned())].into(),
+        facts: model::Facts::Null,
+    };
+    let rendered = render::render(&kit, &app, &*tree, (&cluster).into()).unwrap();
     assert_eq!(rendered.manifest.entries()[0].key.to_string(), "ConfigMap b/a");
 }

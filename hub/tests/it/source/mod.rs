@@ -1,10 +1,13 @@
 //! Following Git: what is fetched, what stays when the other side fails, and how a failure reads.
 
 mod files;
+mod hooks;
 mod https;
+mod refs;
 mod remote;
 mod repository;
 mod server;
+mod signed;
 mod ssh;
 mod sshd;
 mod trouble;

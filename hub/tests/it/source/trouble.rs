@@ -7,6 +7,15 @@ use super::{
     *,
 };
 
+/// The only mirror.
+fn mirror(dir: &Path) -> PathBuf {
+    let all = fs::read_dir(dir.join("sources")).unwrap().flatten().map(|entry| entry.path());
+    let mut all = all.filter(|path| path.extension().is_some_and(|e| e == "git"));
+    let only = all.next().expect("there is a mirror");
+    assert_eq!(all.next(), None);
+    only
+}
+
 pub(super) struct Https {
     pub(super) dir: tempfile::TempDir,
     pub(super) repository: Repository,
@@ -137,8 +146,8 @@ async fn what_a_killed_hub_left_behind_is_swept_away() {
     sources.add(config(&repository.url(), "main")).unwrap();
     until_at(&sources, &repository.head()).await;
     sources.stop();
-    let mirror = dir.path().join("sources/fleet.git");
-    for left in ["refs/tidegate/head.lock", "shallow.lock", "packed-refs.lock", "HEAD.lock"] {
+    let mirror = mirror(dir.path());
+    for left in ["refs/tidegate-new.lock", "shallow.lock", "packed-refs.lock", "HEAD.lock"] {
         fs::write(mirror.join(left), "").unwrap();
     }
     fs::create_dir_all(dir.path().join("sources/fleet.new/objects")).unwrap();
@@ -157,7 +166,7 @@ async fn a_damaged_mirror_is_built_anew() {
     sources.add(config(&repository.url(), "main")).unwrap();
     until_at(&sources, &repository.head()).await;
     sources.stop();
-    let packs = dir.path().join("sources/fleet.git/objects");
+    let packs = mirror(dir.path()).join("objects");
     fs::remove_dir_all(&packs).unwrap();
     fs::create_dir_all(packs.join("pack")).unwrap();
     let sources = start(dir.path(), limits());
@@ -178,7 +187,7 @@ async fn a_file_that_cannot_be_read_any_more_is_fetched_again() {
     let sources = start(dir.path(), limits());
     sources.add(config(&repository.url(), "main")).unwrap();
     until_at(&sources, &repository.head()).await;
-    let packs = fs::read_dir(dir.path().join("sources/fleet.git/objects/pack")).unwrap();
+    let packs = fs::read_dir(mirror(dir.path()).join("objects/pack")).unwrap();
     let pack =
         packs.flatten().map(|f| f.path()).find(|p| p.extension().unwrap() == "pack").unwrap();
     let mut permissions = fs::metadata(&pack).unwrap().permissions();
@@ -213,7 +222,7 @@ async fn a_mirror_of_many_packs_is_built_anew_without_a_gap() {
         until_at(&sources, &commit).await;
         assert_eq!(read(&sources, "a.txt"), format!("{round}"));
     }
-    let packs = fs::read_dir(dir.path().join("sources/fleet.git/objects/pack")).unwrap();
+    let packs = fs::read_dir(mirror(dir.path()).join("objects/pack")).unwrap();
     let packs = packs.flatten().filter(|f| f.path().extension().is_some_and(|e| e == "pack"));
     assert!(packs.count() <= 4);
 }

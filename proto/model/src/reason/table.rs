@@ -150,6 +150,42 @@ reasons! {
     AppRemoved = "RND-210", Waiting, User, "App no longer in Git",
         "Restore its `app.yaml`; to get rid of the App, delete its objects in the clusters by hand.",
         "The `app.yaml` is gone from the source. Its clusters keep what they run: absence is not a decision.";
+    ToolMissing = "RND-211", Failed, Platform, "Renderer not installed",
+        "Install the program beside the hub or on its PATH, or name it with `--kustomize` or `--helm`.",
+        "The App is for Kustomize or Helm and the program is not there. Other Apps go on; this one keeps its last release.";
+    ToolFailed = "RND-212", Failed, User, "Kustomize or Helm refused",
+        "Correct what the program names; it says the same when run by hand.",
+        "Kustomize or Helm ended with an error. Its words are quoted. The last release stays in force.";
+    RenderTooMuch = "RND-213", Failed, User, "Rendering took too much",
+        "Make the templates smaller; a template that never ends, or that makes megabytes, is most likely a mistake.",
+        "Rendering was stopped because it went over a bound of time, memory or output. The last release stays in force.";
+    RenderForbidden = "RND-214", Failed, User, "Rendering asks for what it may not do",
+        "Commit what is fetched or computed elsewhere; rendering reads the commit and nothing else.",
+        "The App wants a remote base, a plugin, a program, the network or a look into the cluster while it is rendered. All of these are refused, because a repository must not reach beyond itself.";
+    SecretInPlain = "RND-215", Failed, User, "Secret in plain text",
+        "Encrypt it with SOPS, use External Secrets or Sealed Secrets, or set `spec.secrets: plain` in the App.",
+        "A Secret stands readable in Git. Whoever can read the repository can read it, and so can its history.";
+    PolicyRefused = "RND-216", Failed, User, "The policy of the fleet says no",
+        "Change what the rule names, or ask whoever owns the policy.",
+        "A rule of the fleet forbids a kind, a namespace, a registry or a value in what was rendered. The last release stays in force.";
+    NotReproducible = "RND-217", Failed, User, "Every render gives something else",
+        "Take random values and the time out of the templates; give such values in `values`, or make them in the cluster.",
+        "Two renders of the same commit differ, so each would be a new release and roll through the fleet for nothing.";
+    ObjectClaimedTwice = "RND-218", Failed, User, "Two Apps claim one object",
+        "Remove the object from one of the two Apps, or let them select different clusters.",
+        "Two Apps hold the same object on the same cluster. They would undo each other's work for ever, so the second is refused.";
+    SandboxFailed = "RND-219", Failed, Platform, "The sandbox of rendering fails",
+        "Look into the log of the hub; Kustomize and Helm are not run without their sandbox.",
+        "The process that locks itself in before it runs Kustomize or Helm did not start. Nothing is run outside of it.";
+    SandboxWeak = "RND-220", Waiting, Platform, "The sandbox of rendering is weaker than it could be",
+        "Run the hub on a kernel with Landlock and user namespaces, or render only repositories that you trust.",
+        "This kernel lacks Landlock or namespaces. Rendering goes on behind the layers that are left.";
+    DependencyMissing = "RND-221", Failed, User, "A chart lacks a dependency",
+        "Run `helm dependency build` and commit the folder `charts`.",
+        "A Helm chart names a dependency that is not in the commit. The hub fetches nothing while it renders.";
+    TenantRefused = "RND-222", Failed, User, "Outside of what the source may do",
+        "Narrow `targets.select` or the namespaces of the App, or ask whoever owns the policy.",
+        "The policy binds this source to some clusters and namespaces, and the App reaches beyond them.";
     NoTargets = "ROL-601", Failed, User, "Selector matches no cluster",
         "Correct `targets.select`, or label a cluster.",
         "No registered cluster matches the App's selector. Clusters that run the App keep it.";

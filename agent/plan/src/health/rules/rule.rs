@@ -68,6 +68,10 @@ impl Rule {
         };
         let seen = whole(view.at(place)?)?;
         let generation = view.generation();
+        // What has only ever had one generation can say nothing about an older one.
+        if generation <= 1 && view.conditions().next().is_some() {
+            return None;
+        }
         // A controller that gives up may write a condition about this generation and stop there.
         let mentioned = view.conditions().any(|c| c.observed() == Some(generation));
         (seen < generation && !mentioned)

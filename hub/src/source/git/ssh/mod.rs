@@ -21,8 +21,8 @@ use russh::{
 };
 use tokio::{net::TcpStream, runtime::Handle};
 
-use super::{Fault, call::Call};
-use crate::source::{lock, secret::Secret};
+use super::call::Call;
+use crate::source::{fault::Fault, lock, secret::Secret};
 use hosts::{Hosts, Verdict};
 use pipe::{Patience, Reader, Writer};
 

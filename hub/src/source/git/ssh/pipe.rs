@@ -10,7 +10,10 @@ use model::Reason;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, client::Msg};
 use tokio::runtime::Handle;
 
-use crate::source::git::{Fault, call::Call, fault::quote};
+use crate::source::{
+    fault::{Fault, quote},
+    git::call::Call,
+};
 
 /// Bytes of what the server says to people; more is passed over.
 const STDERR_BYTES_MAX: usize = 4096;

@@ -1,0 +1,172 @@
+//! What a change would do, for people: plain text, and Markdown for a pull request.
+
+use render::{AppChange, Change, ChangeKind, Group, Preview};
+
+/// Longest diff that stands in a comment, in bytes; forges cut comments at 64 KiB.
+const DIFF_BYTES_MAX: usize = 4 << 10;
+
+/// Clusters of a group that are named.
+const NAMED_MAX: usize = 3;
+
+/// For a terminal. `lines` shows the lines of every object too.
+pub(crate) fn text(found: &Preview, lines: bool) -> String {
+    if found.is_empty() {
+        return "nothing changes".to_owned();
+    }
+    let mut out = vec![summary(found)];
+    out.extend(found.diagnostics.iter().map(ToString::to_string));
+    for app in &found.apps {
+        out.push(format!("\nApp {}: {}", app.app, headline(app)));
+        for group in &app.groups {
+            out.push(format!("  {}: {}", who(group), what(group)));
+            for change in &group.changes {
+                out.push(format!("    {}", one(change)));
+                if lines {
+                    out.extend(change.diff.lines().map(|line| format!("      {line}")));
+                }
+            }
+        }
+        out.extend(membership(app).into_iter().map(|line| format!("  {line}")));
+        out.extend(waves(app).into_iter().map(|line| format!("  {line}")));
+        out.extend(app.faults.iter().chain(&app.notes).map(|fault| format!("  {fault}")));
+    }
+    out.join("\n")
+}
+
+/// For a comment at a pull request.
+pub(crate) fn markdown(found: &Preview, base: &str, head: &str) -> String {
+    let mut out = vec![format!("### Tidegate preview: `{base}` → `{head}`\n")];
+    if found.is_empty() {
+        out.push("Nothing changes on any cluster.".to_owned());
+        return out.join("\n");
+    }
+    out.push(summary(found));
+    out.extend(
+        found.diagnostics.iter().map(|fault| format!("- ❌ {}", escaped(&fault.to_string()))),
+    );
+    for app in &found.apps {
+        out.push(format!("\n#### `{}`: {}\n", app.app, headline(app)));
+        out.extend(app.faults.iter().map(|fault| format!("- ❌ {}", escaped(&fault.to_string()))));
+        for group in &app.groups {
+            out.push(format!("<details><summary>{}: {}</summary>\n", who(group), what(group)));
+            for change in &group.changes {
+                out.push(format!("- {}", escaped(&one(change))));
+                if !change.diff.is_empty() {
+                    out.push(fenced(&change.diff));
+                }
+            }
+            out.push("\n</details>".to_owned());
+        }
+        out.extend(membership(app).into_iter().map(|line| format!("- {line}")));
+        out.extend(waves(app).into_iter().map(|line| format!("- {line}")));
+        out.extend(app.notes.iter().map(|note| format!("- ⚠️ {}", escaped(&note.to_string()))));
+    }
+    out.join("\n")
+}
+
+fn summary(found: &Preview) -> String {
+    let changed: usize =
+        found.apps.iter().flat_map(|app| &app.groups).map(|group| group.clusters.len()).sum();
+    let refused = found.apps.iter().filter(|app| !app.faults.is_empty()).count();
+    let apps = count(found.apps.len(), "App");
+    let refused = match refused {
+        0 => String::new(),
+        refused => format!("; {refused} cannot go out"),
+    };
+    format!("{apps} of the repository change, {changed} (App, cluster) pairs{refused}")
+}
+
+fn headline(app: &AppChange) -> String {
+    if app.removed {
+        return "its `app.yaml` is gone; clusters keep what they run".to_owned();
+    }
+    if !app.faults.is_empty() {
+        return "cannot go out; clusters keep what they run".to_owned();
+    }
+    let changed: usize = app.groups.iter().map(|group| group.clusters.len()).sum();
+    format!("{changed} of {} change", count(app.clusters, "cluster"))
+}
+
+fn who(group: &Group) -> String {
+    let names = group.clusters.iter().take(NAMED_MAX).map(ToString::to_string);
+    let names = names.collect::<Vec<_>>().join(", ");
+    match group.clusters.len() {
+        many if many > NAMED_MAX => format!("{many} clusters ({names}, …)"),
+        few => format!("{} ({names})", count(few, "cluster")),
+    }
+}
+
+fn what(group: &Group) -> String {
+    let of = |kind| group.changes.iter().filter(|change| change.kind == kind).count();
+    let lines: usize = group.changes.iter().map(|change| change.added.max(change.removed)).sum();
+    let mut parts = Vec::new();
+    for (kind, word) in [
+        (ChangeKind::Removed, "removed"),
+        (ChangeKind::Changed, "changed"),
+        (ChangeKind::Added, "added"),
+    ] {
+        if of(kind) > 0 {
+            parts.push(format!("{} {word}", count(of(kind), "object")));
+        }
+    }
+    let grave = group.changes.iter().any(|change| change.grave);
+    let grave = if grave { ", data may be lost" } else { "" };
+    format!("the same {}{grave} ({})", count(lines, "line"), parts.join(", "))
+}
+
+fn one(change: &Change) -> String {
+    let sign = match change.kind {
+        ChangeKind::Added => "+",
+        ChangeKind::Changed => "~",
+        ChangeKind::Removed => "-",
+    };
+    let grave = if change.grave { "   deletes data or all that is in it" } else { "" };
+    format!("{sign} {}  (+{} -{}){grave}", change.object, change.added, change.removed)
+}
+
+fn membership(app: &AppChange) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (names, word) in [
+        (&app.joining, "selected now and not before"),
+        (&app.leaving, "not selected any more, and keep what they run"),
+    ] {
+        if !names.is_empty() {
+            let shown: Vec<_> = names.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+            let more = if names.len() > NAMED_MAX { ", …" } else { "" };
+            let clusters = count(names.len(), "cluster");
+            lines.push(format!("{clusters} {word}: {}{more}", shown.join(", ")));
+        }
+    }
+    lines
+}
+
+fn waves(app: &AppChange) -> Vec<String> {
+    let changing = |wave: &&render::WaveChange| wave.changing > 0;
+    let line = |wave: &render::WaveChange| {
+        let of = count(wave.clusters, "cluster");
+        format!("wave {}: {} of {of} change; {}", wave.name, wave.changing, wave.gates.join(", "))
+    };
+    app.waves.iter().filter(changing).map(line).collect()
+}
+
+fn count(number: usize, word: &str) -> String {
+    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
+}
+
+/// Text of a repository as text: no tag, no link of its making.
+fn escaped(text: &str) -> String {
+    crate::output::safe(text).replace('<', "&lt;").replace('@', "@\u{200b}")
+}
+
+/// A fence that is longer than any in the text.
+fn fenced(diff: &str) -> String {
+    let longest = diff.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    let mut text = diff.to_owned();
+    if text.len() > DIFF_BYTES_MAX {
+        let end = (0..=DIFF_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push_str("\n… cut; `tidegate diff` shows all\n");
+    }
+    format!("{fence}diff\n{}\n{fence}", crate::output::safe(text.trim_end()))
+}

@@ -1,0 +1,328 @@
+//! JSON Schemas of the files, for editors: what the parser reads, with its documentation.
+//!
+//! The parser decides; a test holds the two together, field by field.
+
+#![expect(dead_code, reason = "the fields are read by the schema's generator only")]
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+/// The schema of `app`, `repo` or `policy`.
+pub fn schema(kind: &str) -> Option<Json> {
+    let schema: Schema = match kind {
+        "app" => schema_for!(AppFile),
+        "repo" => schema_for!(RepoFile),
+        "policy" => schema_for!(PolicyFile),
+        _ => return None,
+    };
+    Some(schema.to_value())
+}
+
+/// `apps/NAME/app.yaml`: what to deploy, where and how.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(title = "App")]
+struct AppFile {
+    /// `tidegate.dev/v1alpha1`.
+    #[schemars(extend("const" = "tidegate.dev/v1alpha1"))]
+    api_version: String,
+    /// `App`.
+    #[schemars(extend("const" = "App"))]
+    kind: String,
+    metadata: Metadata,
+    spec: Spec,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Metadata {
+    /// Also the name of the folder below `apps`.
+    name: String,
+    /// For people.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Spec {
+    /// Where the manifests are, and what makes objects of them; default: plain YAML beside this file.
+    source: Option<Source>,
+    /// Which clusters.
+    targets: Targets,
+    /// In which waves; default: one cluster first, then a quarter at a time.
+    rollout: Option<Json>,
+    /// What happens to objects that somebody changed in a cluster.
+    drift: Option<Drift>,
+    /// What some clusters get in addition, in this order.
+    #[serde(default)]
+    overrides: Vec<Override>,
+    /// `plain` allows Secrets that can be read in Git.
+    secrets: Option<Secrets>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Source {
+    /// The ref that the source follows; another one is refused.
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+    /// Folder, from the folder of this file; `${labels.NAME}` is filled for each cluster.
+    #[schemars(extend("examples" = ["overlays/${labels.env}"]))]
+    path: Option<String>,
+    /// The files are the objects.
+    raw: Option<Empty>,
+    /// The folder is for `kustomize build`. Found by itself when it holds a `kustomization.yaml`.
+    kustomize: Option<Empty>,
+    /// The folder is a Helm chart. Found by itself when it holds a `Chart.yaml`.
+    helm: Option<Helm>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Helm {
+    /// Default: the name of the App. Places such as `${labels.env}` are filled.
+    release_name: Option<String>,
+    /// Namespace of the release; default: `default`.
+    namespace: Option<String>,
+    /// Files with values, from the folder of the chart or of this file; later ones win.
+    #[serde(default)]
+    values_files: Vec<String>,
+    /// Values that win over those of files. Places such as `${facts.kubernetes.minor}` are filled.
+    #[serde(default)]
+    values: BTreeMap<String, Json>,
+    /// The Kubernetes version that the chart is told.
+    kube_version: Option<String>,
+    /// Further API versions that the chart is told.
+    #[serde(default)]
+    api_versions: Vec<String>,
+    /// Whether the definitions in `crds` belong to the App; default: yes.
+    #[serde(rename = "includeCRDs")]
+    include_crds: Option<bool>,
+    /// `empty` renders a chart that calls `lookup` as if the cluster were empty; default: it is refused.
+    lookup: Option<Lookup>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Lookup {
+    Refuse,
+    Empty,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Secrets {
+    Refuse,
+    Plain,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Targets {
+    /// CEL over `labels` and `facts`; `true` selects every cluster.
+    #[schemars(extend("x-tidegate-cel" = "cluster", "examples" = ["labels.env == 'prod'"]))]
+    select: Expression,
+    /// Clusters that do not run the App though selected.
+    #[schemars(extend("x-tidegate-cel" = "cluster"))]
+    exclude: Option<Expression>,
+    /// Brake against a selector that suddenly matches the wrong set.
+    expect: Option<Expect>,
+    /// What happens on a cluster that is no longer selected.
+    on_untarget: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Expression {
+    Text(String),
+    Yes(bool),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Expect {
+    /// Fewer targets than this are refused.
+    min: Option<u32>,
+    /// More targets added or dropped than this, as a number or a share, are refused.
+    max_change: Option<Json>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Drift {
+    /// `correct` (default), `report` or `ignore`.
+    mode: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Override {
+    /// Which clusters; all when absent.
+    #[schemars(extend("x-tidegate-cel" = "cluster"))]
+    when: Option<Expression>,
+    /// Helm values that win over those before.
+    #[serde(default)]
+    values: BTreeMap<String, Json>,
+    /// Files with Helm values, likewise.
+    #[serde(default)]
+    values_files: Vec<String>,
+    /// Patches of the rendered objects: a file from the folder of this file, or a patch.
+    #[serde(default)]
+    patches: Vec<PatchEntry>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum PatchEntry {
+    /// A file.
+    Path(String),
+    /// A file or a patch, and what it is for.
+    Full(Patch),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the field is called so in the file")]
+struct Patch {
+    /// A file with a strategic-merge or JSON patch.
+    path: Option<String>,
+    /// The patch itself.
+    patch: Option<String>,
+    /// What it is for, as Kustomize understands it.
+    target: Option<BTreeMap<String, Json>>,
+}
+
+/// `tidegate.yaml` at the root of a repository.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(title = "Repository")]
+struct RepoFile {
+    /// Versions of Tidegate that may read the repository, such as `>=0.1`.
+    required_version: Option<String>,
+}
+
+/// Rules of the fleet, whatever a repository says.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(title = "Policy")]
+struct PolicyFile {
+    /// `tidegate.dev/v1alpha1`.
+    #[schemars(extend("const" = "tidegate.dev/v1alpha1"))]
+    api_version: String,
+    /// `Policy`.
+    #[schemars(extend("const" = "Policy"))]
+    kind: String,
+    /// What is allowed; every rule must hold.
+    #[serde(default)]
+    rules: Vec<Rule>,
+    /// Which source may target which clusters and namespaces; with tenants, a source of none is refused.
+    #[serde(default)]
+    tenants: Vec<Tenant>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    /// Shown to whoever it refuses.
+    name: String,
+    /// For these sources only; `*` stands for any text.
+    #[serde(default)]
+    sources: Vec<String>,
+    /// For these clusters only.
+    #[schemars(extend("x-tidegate-cel" = "cluster"))]
+    clusters: Option<String>,
+    /// `Deployment` or `Certificate.cert-manager.io`.
+    kinds: Option<Lists>,
+    /// Namespaces of objects.
+    namespaces: Option<Lists>,
+    /// Full names of images, such as `ghcr.io/acme/*`.
+    registries: Option<Lists>,
+    /// Questions about objects.
+    #[serde(default)]
+    objects: Vec<Check>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Lists {
+    /// Nothing but these; absent: everything.
+    allow: Option<Vec<String>>,
+    /// None of these.
+    #[serde(default)]
+    deny: Vec<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Check {
+    /// For these kinds only.
+    #[serde(default)]
+    kinds: Vec<String>,
+    /// CEL over `object`; a field that is absent makes it false.
+    #[schemars(extend("x-tidegate-cel" = "object"))]
+    expect: String,
+    /// What is said when it does not hold.
+    message: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Tenant {
+    /// Shown to whoever it refuses.
+    name: String,
+    /// Its sources; `*` stands for any text.
+    sources: Vec<String>,
+    /// Clusters that it may target; absent: all.
+    #[schemars(extend("x-tidegate-cel" = "cluster"))]
+    clusters: Option<String>,
+    /// Namespaces that it may use; absent: all, and every kind without a namespace.
+    namespaces: Option<Vec<String>>,
+    /// Kinds without a namespace that it may hold.
+    #[serde(default)]
+    cluster_kinds: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::{HELM, OVERRIDE, PATCH, SOURCE, SPEC};
+
+    fn fields(schema: &Json, of: &str) -> Vec<String> {
+        let found = schema.pointer(&format!("/$defs/{of}/properties")).and_then(Json::as_object);
+        found.into_iter().flat_map(|map| map.keys().cloned()).collect()
+    }
+
+    #[test]
+    fn the_schema_has_the_fields_that_the_parser_reads() {
+        let schema = schema("app").unwrap();
+        for (of, read) in [
+            ("Spec", SPEC),
+            ("Source", SOURCE),
+            ("Helm", HELM),
+            ("Override", OVERRIDE),
+            ("Patch", PATCH),
+        ] {
+            let mut has = fields(&schema, of);
+            let mut reads: Vec<_> = read.iter().map(|field| (*field).to_owned()).collect();
+            has.sort();
+            reads.sort();
+            assert_eq!(has, reads, "{of}");
+        }
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    }
+
+    #[test]
+    fn every_kind_has_a_schema_and_nothing_else_has() {
+        for kind in ["app", "repo", "policy"] {
+            assert!(schema(kind).is_some(), "{kind}");
+        }
+        assert_eq!(schema("cluster"), None);
+    }
+}

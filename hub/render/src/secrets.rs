@@ -1,0 +1,80 @@
+//! Secrets that can be read in Git are refused; encrypted ones pass as they are.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use model::{ObjectKey, Reason};
+
+use crate::{
+    diagnostic::Diagnostic,
+    yaml::{self, Node, Value},
+};
+
+/// Begins every value that SOPS encrypted.
+const ENCRYPTED: &str = "ENC[";
+
+/// Whether an object is a Secret with a value that can be read.
+pub(crate) fn is_plain(node: &Node) -> bool {
+    let text = |key: &str| node.get(key).and_then(Node::text);
+    if text("kind") != Some("Secret") || text("apiVersion") != Some("v1") {
+        return false;
+    }
+    let sealed = node.get("sops").and_then(|sops| sops.get("mac")).is_some();
+    ["data", "stringData"].into_iter().filter_map(|key| node.get(key)).any(|map| match &map.value {
+        Value::Map(entries) => entries.iter().any(|entry| readable(&entry.value, sealed)),
+        // A whole map that was encrypted is a text.
+        Value::Text(text) => !text.starts_with(ENCRYPTED),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) => false,
+    })
+}
+
+/// An empty value tells nothing; a number or flag can be read as well as a text.
+fn readable(value: &Node, sealed: bool) -> bool {
+    match &value.value {
+        Value::Text(text) => !(text.is_empty() || sealed && text.starts_with(ENCRYPTED)),
+        Value::Null => false,
+        Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => true,
+    }
+}
+
+/// The refusal. It never quotes a value.
+pub(crate) fn fault(file: &str, key: &ObjectKey) -> Diagnostic {
+    let message = format!("{key} stands in plain text; whoever reads the repository reads it");
+    Diagnostic::error(Reason::SecretInPlain, file, message)
+}
+
+/// Points each refusal at the file and line in Git where the Secret, or what makes it, stands.
+pub(crate) fn place(faults: &mut [Diagnostic], files: &BTreeMap<String, Arc<[u8]>>) {
+    for fault in faults.iter_mut().filter(|fault| fault.reason == Reason::SecretInPlain) {
+        if let Some((file, at)) =
+            files.iter().find_map(|(file, bytes)| origin(file, bytes, &fault.message))
+        {
+            fault.file = file;
+            fault.position = Some(at);
+        }
+    }
+}
+
+/// Where in this file the Secret of that message stands.
+fn origin(
+    file: &str,
+    bytes: &[u8],
+    message: &str,
+) -> Option<(String, crate::diagnostic::Position)> {
+    let yaml = [".yaml", ".yml", ".json", "Kustomization"].iter().any(|end| file.ends_with(end));
+    // The name is the last part of the key, with a prefix, a suffix or a hash when Kustomize adds one.
+    let shown = message.split(" stands").next()?.rsplit(['/', ' ']).next()?;
+    let named =
+        |node: &Node| node.text().is_some_and(|name| !name.is_empty() && shown.contains(name));
+    for document in yaml.then(|| yaml::documents(file, bytes).ok()).flatten()? {
+        if let Some(Value::List(items)) = document.get("secretGenerator").map(|n| &n.value)
+            && let Some(item) = items.iter().find(|item| item.get("name").is_some_and(named))
+        {
+            return Some((file.to_owned(), item.at));
+        }
+        let name = document.get("metadata").and_then(|metadata| metadata.get("name"));
+        if is_plain(&document) && name.is_some_and(named) {
+            return Some((file.to_owned(), document.at));
+        }
+    }
+    None
+}
