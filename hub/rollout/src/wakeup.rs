@@ -48,8 +48,9 @@ fn gates(look: Look<'_>, rollout: &Rollout) -> Vec<Duration> {
     };
     let wave = &rollout.waves[index];
     let mut due = Vec::new();
+    // All of these hold at their very first instant.
     let until = |at: jiff::Timestamp| {
-        Duration::try_from(at.duration_since(look.now.wall)).unwrap_or_default() + SOONEST
+        Duration::try_from(at.duration_since(look.now.wall)).unwrap_or_default()
     };
     let queued = rollout.members_of(index).filter(|(_, m)| m.state == MemberState::Queued);
     if !wave.spec.before.windows.is_empty() {

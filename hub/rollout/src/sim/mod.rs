@@ -18,5 +18,5 @@ pub use agent::{Agent, Behaviour};
 pub use rng::Rng;
 pub use words::{line, lines, member_state, rollout_state, wave_state};
 pub use world::{
-    Cluster, Commitment, Content, Faults, Hub, Pace, World, actor, commit_id, digest, uid,
+    Cluster, Commitment, Content, Faults, Hub, Outside, Pace, World, actor, commit_id, digest, uid,
 };

@@ -1,6 +1,6 @@
 //! A log as a person reads it.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "events without a cluster are the rest")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "each function is about the events it names")]
 
 use std::time::Duration;
 
@@ -51,46 +51,13 @@ pub fn line(world: &World, event: &Event) -> String {
         }
         Event::Dark { cluster, .. } => format!("{} is dark", name(cluster)),
         Event::Departed { cluster, .. } => format!("{} departed", name(cluster)),
-        Event::Untargeted { clusters, .. } => {
-            let clusters: Vec<_> = clusters.iter().map(name).collect();
-            format!("no target any more: {}", clusters.join(" "))
-        }
-        Event::CaughtUp { cluster, grant, .. } => {
-            format!("{} granted {} to catch up", name(cluster), grant.epoch)
-        }
-        Event::Lane { cluster, change: LaneChange::Done, .. } => {
-            format!("{} caught up", name(cluster))
-        }
-        Event::Lane { cluster, change: LaneChange::Failed { why, .. }, .. } => {
-            format!("{} failed to catch up: {}", name(cluster), failure(*why))
-        }
-        Event::Judged { judgement, by, .. } => {
-            let what = match judgement {
-                Judgement::Condemn { .. } => "condemned",
-                Judgement::Absolve { .. } => "absolved",
-            };
-            let digests = match judgement {
-                Judgement::Condemn { digests } | Judgement::Absolve { digests, .. } => digests,
-            };
-            let digests: Vec<_> = digests.iter().map(model::Digest::short).collect();
-            format!("{what} by {}: {}", by.name, digests.join(" "))
-        }
-        Event::Joined { rollout, cluster, wave, .. } => {
-            let wave = world.app().rollout(*rollout).map(|r| wave_name(r, *wave));
-            format!("{} joins {}", name(cluster), wave.unwrap_or_default())
-        }
-        Event::Acted { rollout, act, by, .. } => {
-            acted(world.app().rollout(*rollout), act, &by.name)
-        }
-        Event::Answered { rollout, wave, answer, message, .. } => {
-            let wave = world.app().rollout(*rollout).map(|r| wave_name(r, *wave));
-            let answer = match answer {
-                Answer::Pass => "good",
-                Answer::Fail => "bad",
-                Answer::Hold => "unknown",
-            };
-            format!("{} measured {answer}: {message}", wave.unwrap_or_default())
-        }
+        Event::Untargeted { .. }
+        | Event::CaughtUp { .. }
+        | Event::Lane { .. }
+        | Event::Judged { .. }
+        | Event::Joined { .. }
+        | Event::Acted { .. }
+        | Event::Answered { .. } => beside(world, event),
         Event::Member { cluster, change, .. } => format!("{} {}", name(cluster), member(change)),
         Event::Wave { rollout, wave, change, .. } => {
             let names = world.app().rollout(*rollout).map(|r| wave_name(r, *wave));
@@ -214,6 +181,54 @@ pub fn rollout_state(state: &RolloutState) -> &'static str {
 
 fn wave_name(rollout: &Rollout, wave: usize) -> String {
     rollout.waves.get(wave).map_or_else(String::new, |w| w.spec.name.to_string())
+}
+
+/// What happens beside the way of one cluster through its wave.
+fn beside(world: &World, event: &Event) -> String {
+    let name = |uid: &ClusterUid| named(world, uid);
+    match event {
+        Event::Untargeted { clusters, .. } => {
+            let clusters: Vec<_> = clusters.iter().map(name).collect();
+            format!("no target any more: {}", clusters.join(" "))
+        }
+        Event::CaughtUp { cluster, grant, .. } => {
+            format!("{} granted {} to catch up", name(cluster), grant.epoch)
+        }
+        Event::Lane { cluster, change: LaneChange::Done, .. } => {
+            format!("{} caught up", name(cluster))
+        }
+        Event::Lane { cluster, change: LaneChange::Failed { why, .. }, .. } => {
+            format!("{} failed to catch up: {}", name(cluster), failure(*why))
+        }
+        Event::Judged { judgement, by, .. } => {
+            let what = match judgement {
+                Judgement::Condemn { .. } => "condemned",
+                Judgement::Absolve { .. } => "absolved",
+            };
+            let digests = match judgement {
+                Judgement::Condemn { digests } | Judgement::Absolve { digests, .. } => digests,
+            };
+            let digests: Vec<_> = digests.iter().map(model::Digest::short).collect();
+            format!("{what} by {}: {}", by.name, digests.join(" "))
+        }
+        Event::Joined { rollout, cluster, wave, .. } => {
+            let wave = world.app().rollout(*rollout).map(|r| wave_name(r, *wave));
+            format!("{} joins {}", name(cluster), wave.unwrap_or_default())
+        }
+        Event::Acted { rollout, act, by, .. } => {
+            acted(world.app().rollout(*rollout), act, &by.name)
+        }
+        Event::Answered { rollout, wave, answer, message, .. } => {
+            let wave = world.app().rollout(*rollout).map(|r| wave_name(r, *wave));
+            let answer = match answer {
+                Answer::Pass => "good",
+                Answer::Fail => "bad",
+                Answer::Hold => "unknown",
+            };
+            format!("{} measured {answer}: {message}", wave.unwrap_or_default())
+        }
+        _ => String::new(),
+    }
 }
 
 fn started(world: &World, start: &Start) -> String {

@@ -1,4 +1,5 @@
-//! The one test binary of `rollout`.
+//! The one test binary of `rollout`. Stories that a person can read are in `scenarios/`; the command line's
+//! tests play them.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
 
@@ -6,5 +7,3 @@ mod bugs;
 mod crash;
 mod numbers;
 mod property;
-mod scenario;
-mod scenarios;

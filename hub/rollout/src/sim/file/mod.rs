@@ -5,6 +5,8 @@
 
 mod habits;
 mod script;
+mod people;
+mod act;
 mod claim;
 mod excerpt;
 mod texts;
@@ -23,9 +25,9 @@ use super::{
 };
 use crate::{Strategy, Targets};
 
+pub use act::{Act, Order};
 pub use claim::Claim;
 pub use fault::Fault;
-pub use script::{Act, Order};
 
 /// Most clusters of a scenario.
 const CLUSTERS_MAX: usize = 20_000;
@@ -136,7 +138,7 @@ struct Raw {
     #[serde(default)]
     releases: BTreeMap<String, Vec<habits::RawHabit>>,
     #[serde(default)]
-    timeline: Vec<Spanned<script::RawStep>>,
+    timeline: Vec<Spanned<act::RawStep>>,
     until: Spanned<String>,
     #[serde(default)]
     expect: Vec<Spanned<claim::RawClaim>>,

@@ -2,110 +2,17 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use jiff::SignedDuration;
-use model::{ClusterName, ClusterUid, Facts, Labels};
-use serde::Deserialize;
+use model::{ClusterName, Facts, Labels};
 use serde_saphyr::Spanned;
 
 use super::{
-    AppSpec, Cast, Faulty, Habit, Member, Share, duration, habits,
-    texts::{self, Texts},
+    AppSpec, Cast, Faulty, Habit, Member, Share,
+    act::{Act, HINT, No, RawStep, no, several, time},
+    habits, people, texts,
 };
-use crate::Verb;
 
-/// One thing that happens.
-#[derive(Debug, Clone)]
-pub enum Act {
-    /// HEAD moves.
-    Commit {
-        /// Content of every cluster without one of its own.
-        content: String,
-        /// Content of single clusters.
-        own: BTreeMap<ClusterUid, String>,
-        /// Which of the Apps of the file.
-        app: String,
-        /// Who wrote it.
-        author: String,
-    },
-    /// A content does something else from now on.
-    Content(String, Habit),
-    /// A person asks for something.
-    Person(Order),
-    /// Links are cut or healed.
-    Link {
-        /// Of these.
-        of: Vec<ClusterUid>,
-        /// Healed.
-        up: bool,
-    },
-    /// Messages of the hub to clusters wait in the network, or go on.
-    Held {
-        /// To these.
-        of: Vec<ClusterUid>,
-        /// They wait.
-        held: bool,
-    },
-    /// Clusters break, whatever they run, or are repaired.
-    Broken {
-        /// These.
-        of: Vec<ClusterUid>,
-        /// They break.
-        broken: bool,
-    },
-    /// Agents start again.
-    Restart(Vec<ClusterUid>),
-    /// Agents are installed anew: what they stored is gone.
-    Wipe(Vec<ClusterUid>),
-    /// A person deletes clusters.
-    Delete(Vec<ClusterUid>),
-    /// Labels change.
-    Relabel(Vec<ClusterUid>, Labels),
-    /// A cluster joins.
-    Join(Member),
-    /// The hub process dies and another one starts.
-    Crash,
-    /// The hub process is stopped or, anew, started.
-    Hub {
-        /// Started.
-        up: bool,
-    },
-    /// The hub's wall clock jumps.
-    Jump(SignedDuration),
-    /// Another process takes the lease; the old one lives on.
-    FailOver,
-    /// The process that lost its lease ends.
-    StaleEnds,
-}
-
-/// What a person asks for.
-#[derive(Debug, Clone)]
-pub struct Order {
-    /// As it was written.
-    pub words: String,
-    /// What.
-    pub verb: Verb,
-    /// Who.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawStep {
-    at: Spanned<String>,
-    #[serde(rename = "do")]
-    acts: Spanned<Texts>,
-    by: Option<String>,
-    reason: Option<String>,
-}
-
-/// Who asks when nobody is named.
-const SOMEBODY: &str = "ann";
 /// Who commits when nobody is named.
 const AUTHOR: &str = "alice";
-/// Why, when nothing is said.
-const BECAUSE: &str = "told so";
 
 pub(super) fn read(
     raw: &[Spanned<RawStep>],
@@ -131,13 +38,6 @@ pub(super) fn read(
         }
     }
 }
-
-/// What is wrong, and what to do.
-type No = (String, String);
-
-const HINT: &str = "write `commit CONTENT [CLUSTER=CONTENT…] [app=NAME]`, `content NAME BEHAVIOUR`, a verb of a person, \
-     `cut|heal|hold|release|break|repair|restart|wipe|delete CLUSTER…`, `relabel CLUSTER… KEY=VALUE…`, \
-     `join CLUSTER [KEY=VALUE…]`, `crash`, `down`, `up`, `jump TIME`, `fail-over` or `old-hub-ends`";
 
 fn act(
     text: &str,
@@ -165,6 +65,7 @@ fn act(
             by.map(Act::Jump)
                 .ok_or_else(|| no("`jump` needs a time", "write `jump 3h` or `jump -1h`"))
         }
+        "restart" if names.is_empty() => people::act(text, verb, &names, step, cast),
         "cut" | "heal" | "hold" | "release" | "break" | "repair" | "restart" | "wipe"
         | "delete" | "relabel" => {
             let of = several(&names, cast)?;
@@ -178,33 +79,12 @@ fn act(
                 _ => Act::Relabel(of, labels(&pairs)),
             })
         }
-        _ => Ok(Act::Person(Order {
-            words: text.to_owned(),
-            verb: person(verb, &names, cast)?,
-            by: step.by.clone().unwrap_or_else(|| SOMEBODY.to_owned()),
-            reason: step.reason.clone().unwrap_or_else(|| BECAUSE.to_owned()),
-        })),
+        _ => people::act(text, verb, &names, step, cast),
     }
-}
-
-fn no(what: impl Into<String>, hint: impl Into<String>) -> No {
-    (what.into(), hint.into())
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
-}
-
-fn several(names: &[&str], cast: &Cast) -> Result<Vec<ClusterUid>, No> {
-    let mut all = Vec::new();
-    for name in names {
-        let found = cast.matching(name);
-        if found.is_empty() {
-            return Err(no(format!("no cluster `{name}`"), "name one of `clusters`, or `p*`"));
-        }
-        all.extend(found);
-    }
-    if all.is_empty() { Err(no("no cluster is named", HINT)) } else { Ok(all) }
 }
 
 fn commit(
@@ -219,7 +99,12 @@ fn commit(
     };
     let mut own = BTreeMap::new();
     let mut app = String::new();
+    let mut hard_to_undo = Vec::new();
     for (key, value) in pairs {
+        if *key == "unsafe" {
+            hard_to_undo.push((*value).to_owned());
+            continue;
+        }
         if *key == "app" {
             (*value).clone_into(&mut app);
             continue;
@@ -232,7 +117,7 @@ fn commit(
         return Err(no(format!("no app `{app}`"), "write it below `apps:`"));
     }
     let author = step.by.clone().unwrap_or_else(|| AUTHOR.to_owned());
-    Ok(Act::Commit { content: (*content).to_owned(), own, app, author })
+    Ok(Act::Commit { content: (*content).to_owned(), own, app, author, hard_to_undo })
 }
 
 fn content(names: &[&str], pairs: &[(&str, &str)], cast: &Cast) -> Result<Act, No> {
@@ -259,32 +144,4 @@ fn join(names: &[&str], pairs: &[(&str, &str)], cast: &mut Cast) -> Result<Act, 
     };
     let (uid, facts) = (cast.enter(name), Facts::Null);
     Ok(Act::Join(Member { uid, name: parsed, labels: labels(pairs), facts, slow: 100 }))
-}
-
-/// Verbs of people.
-fn person(verb: &str, words: &[&str], cast: &Cast) -> Result<Verb, No> {
-    let cluster = |name: &str| {
-        let found = cast.find(name);
-        found.ok_or_else(|| no(format!("no cluster `{name}`"), "name one of `clusters`"))
-    };
-    Ok(match (verb, words) {
-        ("start", []) => Verb::Start,
-        ("pause", []) => Verb::Pause,
-        ("resume", []) => Verb::Resume { accept: false },
-        ("resume", ["accept"]) => Verb::Resume { accept: true },
-        ("abort", []) => Verb::Abort,
-        ("rollback", []) => Verb::Rollback,
-        ("retry", []) => Verb::Retry { cluster: None },
-        ("retry", [name]) => Verb::Retry { cluster: Some(cluster(name)?) },
-        ("skip", [name]) => Verb::Skip { cluster: cluster(name)? },
-        _ => {
-            let all = std::iter::once(verb).chain(words.iter().copied());
-            let what = format!("`{}` is not understood", all.collect::<Vec<_>>().join(" "));
-            return Err(no(what, HINT));
-        }
-    })
-}
-
-fn time(text: &str) -> Result<Duration, No> {
-    duration(text).ok_or_else(|| no(format!("`{text}` is not a time"), "write `90s` or `1h30m`"))
 }

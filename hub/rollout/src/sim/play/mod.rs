@@ -11,22 +11,25 @@ mod tally;
 
 use std::time::Duration;
 
-use model::{ClusterUid, Digest, Reason, Status};
+use model::{ClusterUid, Commit, Digest, Reason, Status};
 
 use super::{
     agent::Behaviour,
     file::{Act, Habit, Order, Scenario, Share},
     rng::Rng,
     words,
-    world::{Commitment, Content, Pace, World, actor, commit_id, digest},
+    world::{Commitment, Content, Outside, Pace, World, actor, commit_id, digest},
 };
-use crate::{Event, Refusal};
+use crate::{Event, Refusal, Verb};
 
 pub use tally::{Ending, Tally, WaveCount};
 pub use verdict::Broken;
 
 /// Quiet for so long, the reason is told.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// Most broken rules that are told.
+const VIOLATIONS_MAX: usize = 3;
 
 /// One line of a transcript.
 #[derive(Debug, Clone)]
@@ -83,6 +86,10 @@ struct Player<'a> {
     lines: Vec<Line>,
     broken: Vec<Broken>,
     commits: u64,
+    /// Contents that were at HEAD, and their newest commits.
+    named: Vec<(String, Commit)>,
+    /// What a person saw who looked then; kept only when somebody in the story says when they looked.
+    stamps: Vec<(Duration, Digest)>,
     /// Events that were told.
     told: usize,
     /// Last time something happened, and the reason told since.
@@ -106,6 +113,8 @@ impl<'a> Player<'a> {
             lines: Vec::new(),
             broken: Vec::new(),
             commits: 0,
+            named: Vec::new(),
+            stamps: Vec::new(),
             told: 0,
             busy: Duration::ZERO,
             reason: Vec::new(),
@@ -116,6 +125,11 @@ impl<'a> Player<'a> {
             player.enter(member);
         }
         player.habits();
+        // Whoever watches what the strategies name is there, and says nothing yet.
+        let waves = scenario.apps.values().flat_map(|app| &app.strategy.waves);
+        for name in waves.flat_map(|wave| &wave.before.blockers) {
+            player.world.outside(&Outside::Blocker(name.clone(), false));
+        }
         player
     }
 
@@ -156,6 +170,8 @@ impl<'a> Player<'a> {
     }
 
     fn run(&mut self) {
+        let looks = |(_, act): &(Duration, Act)| matches!(act, Act::Person(o) if o.saw.is_some());
+        let looks = self.scenario.timeline.iter().any(looks);
         let mut acts = self.scenario.timeline.iter().peekable();
         let mut claims = self.scenario.claims.iter().peekable();
         loop {
@@ -165,6 +181,9 @@ impl<'a> Player<'a> {
             }
             self.world.instant();
             self.tell_events();
+            if looks {
+                self.stamps.push((now, crate::stamp(self.world.app())));
+            }
             self.tell_reason();
             while let Some((_, line, claim)) = claims.next_if(|(at, ..)| *at <= now) {
                 self.check(*line, claim);
@@ -196,13 +215,18 @@ impl<'a> Player<'a> {
             let (event, at) = (self.world.log[number].clone(), self.world.times[number]);
             let text = words::line(&self.world, &event);
             let wave = tally::wave_of(self.world.app(), &event);
+            // A measurement, and dark time that is written down, change nothing about the reason.
+            if !matches!(event, Event::Answered { .. } | Event::Dark { .. }) {
+                self.busy = self.world.time;
+                self.reason.clear();
+            }
             self.say(at, What::Event(Box::new(event)), text, wave);
-            self.busy = self.world.time;
-            self.reason.clear();
         }
         self.told = self.world.log.len();
-        let violations = self.world.violations[self.violations..].to_vec();
-        self.violations = self.world.violations.len();
+        // One broken rule is seen again and again; the first few tell it.
+        let violations = self.world.violations.iter().take(VIOLATIONS_MAX).skip(self.violations);
+        let violations: Vec<String> = violations.cloned().collect();
+        self.violations += violations.len();
         for text in violations {
             self.say(self.world.time, What::Violation, text, None);
         }
@@ -237,9 +261,10 @@ impl<'a> Player<'a> {
     fn act(&mut self, act: &Act) {
         let text = match act {
             Act::Person(order) => return self.person(order),
-            Act::Commit { content, own, app, author } => {
+            Act::Commit { content, own, app, author, hard_to_undo } => {
                 let Some(spec) = self.scenario.apps.get(app) else { return };
                 self.commits += 1;
+                self.named.push((content.clone(), commit_id(self.commits)));
                 self.world.commit(Commitment {
                     commit: commit_id(self.commits),
                     subject: content.clone(),
@@ -248,9 +273,13 @@ impl<'a> Player<'a> {
                     strategy: spec.strategy.clone(),
                     content: content.clone(),
                     own: own.clone(),
-                    hard_to_undo: Vec::new(),
+                    hard_to_undo: hard_to_undo.clone(),
                 });
                 format!("{author} commits {content}")
+            }
+            Act::Outside { words, by, what } => {
+                self.world.outside(what);
+                format!("{by}: {words}")
             }
             Act::Content(name, habit) => {
                 self.habit(name, habit);
@@ -272,7 +301,7 @@ impl<'a> Player<'a> {
                 format!("the hub {}", if *up { "starts" } else { "stops" })
             }
             Act::Jump(by) => {
-                self.world.hub.wall_jump += *by;
+                self.world.jump(*by);
                 format!("the hub's wall clock jumps by {by:#}")
             }
             Act::FailOver => {
@@ -339,15 +368,36 @@ impl<'a> Player<'a> {
         // What was heard until now is decided first: a person sees a state, not the middle of one.
         self.world.instant();
         self.tell_events();
-        let Order { words, verb, by, reason } = order;
-        self.told_act(format!("{by}: {words}"));
-        match self.world.command(verb, &actor(by, reason)) {
+        self.told_act(format!("{}: {}", order.by, order.words));
+        let mut by = actor(&order.by, &order.reason);
+        by.role = order.role;
+        by.groups = order.groups.iter().cloned().collect();
+        let seen = order.saw.map(|at| {
+            let before = self.stamps.iter().rev().find(|(when, _)| *when <= at);
+            before.map_or_else(|| crate::stamp(self.world.app()), |(_, stamp)| *stamp)
+        });
+        let verb = self.translate(&order.verb);
+        match self.world.command_on(&verb, &by, seen.as_ref()) {
             Ok(()) => self.refused = None,
             Err(refusal) => {
                 self.refused = Some(refusal.reason);
                 let text = format!("refused: {} {refusal}; {}", refusal.reason.code(), refusal.fix);
                 self.say(self.world.time, What::Refused(Box::new(refusal)), text, None);
             }
+        }
+    }
+
+    /// A release is called by its content in a scenario, and by its commit elsewhere.
+    fn translate(&self, verb: &Verb) -> Verb {
+        let commit = |name: &Option<String>| {
+            let name = name.as_ref()?;
+            let known = self.named.iter().rev().find(|(content, _)| content == name);
+            Some(known.map_or_else(|| name.clone(), |(_, commit)| commit.to_string()))
+        };
+        match verb {
+            Verb::Condemn { release } => Verb::Condemn { release: commit(release) },
+            Verb::Absolve { release } => Verb::Absolve { release: commit(release) },
+            other => other.clone(),
         }
     }
 

@@ -145,6 +145,7 @@ fn follow(world: &World, id: RolloutId, tally: &mut Tally) {
                 began = *at;
                 tally.planned = start.plan.waves.iter().map(|w| w.members.len()).sum();
             }
+            Event::Joined { rollout, .. } if *rollout == id => tally.planned += 1,
             Event::Started(start) if start.supersedes == Some(id) => {
                 (ended, stopped) = (Some(*at), true);
             }

@@ -61,8 +61,8 @@ impl Player<'_> {
                 Err(format!("{name} runs {}, not {content}", self.content_of(uid)))
             }
             Claim::Refused(code) => {
-                let found = self.refused.map_or("not refused", |r| r.code());
-                same("the last verb".to_owned(), code, found)
+                let found = self.refused.map_or("nothing", |r| r.code());
+                same("what the last verb was refused with".to_owned(), code, found)
             }
             Claim::Rollouts(wanted) => {
                 let found = self.world.app().last_id.to_string();

@@ -32,6 +32,16 @@ impl World {
         }
     }
 
+    /// I18: what a cluster runs is what was granted to it; a repair never changes that.
+    pub(super) fn check_held(&mut self, uid: &ClusterUid) {
+        let Some(agent) = self.clusters.get(uid).map(|c| &c.agent) else { return };
+        let Some(digest) = agent.digest else { return };
+        if !self.granted.contains(&(uid.clone(), agent.epoch, digest)) {
+            let short = digest.short();
+            self.violations.push(format!("I18: {uid} runs {short}, which was not granted"));
+        }
+    }
+
     /// I7 and I16 by what agents really measured.
     pub(super) fn check_truth(&mut self, event: &Event) {
         let Some(rollout) = &self.hub.app.active else { return };

@@ -27,6 +27,8 @@ pub struct Hub {
     pub wall_jump: SignedDuration,
     /// It noticed a moment ago that its wall clock jumped.
     pub stepped: bool,
+    /// Until when it does not trust its wall clock.
+    pub(super) steps_until: Option<Duration>,
     /// When the process started, in true time.
     pub(super) started: Duration,
 }
@@ -41,6 +43,7 @@ impl Hub {
             up: true,
             wall_jump: SignedDuration::ZERO,
             stepped: false,
+            steps_until: None,
             started: Duration::ZERO,
         }
     }

@@ -5,6 +5,7 @@
 //! log. After a fail-over the old process may live on, deaf or not, with the lease that it lost.
 
 mod pace;
+mod outside;
 mod checks;
 mod network;
 mod hub;
@@ -24,11 +25,12 @@ use model::{
 #[cfg(feature = "mutations")]
 use crate::Bug;
 use crate::{
-    Actor, App, Candidate, Event, Expect, Now, Obs, OnUntarget, Proven, Refusal, Scan, Targets,
-    Verb,
+    Actor, Answer, App, Candidate, Event, Expect, Now, Obs, OnUntarget, Proven, Refusal, Scan,
+    Targets, Verb,
 };
 
 pub use hub::Hub;
+pub use outside::Outside;
 pub use parts::{Cluster, Commitment, Content, Faults, Pace};
 
 use network::{Body, Message, behaviour};
@@ -86,6 +88,8 @@ pub struct World {
     pub crash_at: Option<usize>,
     /// Each decision of a burst is compared with that of a fresh look.
     pub compare: bool,
+    /// What measurements say; nothing when the one who measures is silent.
+    pub measures: Option<Answer>,
     /// Invariants that did not hold.
     pub violations: Vec<String>,
     /// Clusters to which messages are on their way but do not arrive yet.
@@ -141,6 +145,7 @@ impl World {
             bug: None,
             crash_at: None,
             compare: false,
+            measures: Some(Answer::Pass),
             violations: Vec::new(),
             held: BTreeSet::new(),
             stale_candidate: false,
@@ -254,6 +259,10 @@ impl World {
 
     /// Every hub process takes in what is seen without being told.
     pub(super) fn look(&mut self) {
+        if self.hub.steps_until.is_some_and(|until| until <= self.time) {
+            self.hub.steps_until = None;
+            self.hub.stepped = false;
+        }
         for hub in std::iter::once(&mut self.hub).chain(&mut self.stale) {
             for (uid, cluster) in &self.clusters {
                 hub.look_at(uid, cluster);
@@ -340,6 +349,26 @@ impl World {
             return;
         }
         self.seed();
+        loop {
+            if !self.decide_all() {
+                return;
+            }
+            if !self.measure() {
+                break;
+            }
+        }
+        self.check_quiet();
+        let (term, hub) = (self.hub.term, &self.hub.app);
+        let directives = self.clusters.iter().filter(|(_, c)| !c.deleted);
+        let directives: Vec<_> =
+            directives.map(|(uid, _)| (uid.clone(), crate::serve(hub, uid))).collect();
+        for (uid, directive) in directives {
+            self.send(uid, Body::Say(term, directive));
+        }
+    }
+
+    /// One decision after the other until there is none; false when there is no end to it.
+    fn decide_all(&mut self) -> bool {
         let mut scan = Scan::default();
         for burst in 0.. {
             self.look_back();
@@ -352,21 +381,14 @@ impl World {
             let term = self.hub.term;
             if burst == BURST_MAX {
                 self.violations.push(format!("L1: decides for ever: {event:?}"));
-                return;
+                return false;
             }
             self.append(event);
             if self.hub.term != term {
                 scan = Scan::default();
             }
         }
-        self.check_quiet();
-        let (term, hub) = (self.hub.term, &self.hub.app);
-        let directives = self.clusters.iter().filter(|(_, c)| !c.deleted);
-        let directives: Vec<_> =
-            directives.map(|(uid, _)| (uid.clone(), crate::serve(hub, uid))).collect();
-        for (uid, directive) in directives {
-            self.send(uid, Body::Say(term, directive));
-        }
+        true
     }
 
     /// The process that lost its lease decides, too: its append is refused, but it tells what it believes.
@@ -384,10 +406,20 @@ impl World {
         }
     }
 
-    /// A verb by a person.
+    /// A verb by a person who does not say what they looked at.
     pub fn command(&mut self, verb: &Verb, by: &Actor) -> Result<(), Refusal> {
+        self.command_on(verb, by, None)
+    }
+
+    /// A verb by a person who looked at the state with that stamp.
+    pub fn command_on(
+        &mut self,
+        verb: &Verb,
+        by: &Actor,
+        seen: Option<&Digest>,
+    ) -> Result<(), Refusal> {
         self.look();
-        let event = crate::command(&self.hub.app, verb, by, None, self.now(), &self.hub.obs)?;
+        let event = crate::command(&self.hub.app, verb, by, seen, self.now(), &self.hub.obs)?;
         self.append(event);
         self.wake();
         Ok(())

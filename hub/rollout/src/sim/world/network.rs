@@ -87,9 +87,17 @@ impl World {
             if behaviour == Behaviour::CutsNetwork {
                 cluster.link = false;
             }
+            #[cfg(feature = "mutations")]
+            if self.bug == Some(crate::Bug::DriftToLatest)
+                && cluster.agent.digest.is_some()
+                && let Some(head) = &self.head
+            {
+                cluster.agent.digest = Some(super::digest(&head.content));
+            }
             all.push((uid.clone(), cluster.agent.report(behaviour, self.time)));
         }
         for (uid, report) in all {
+            self.check_held(&uid);
             self.send(uid, Body::Report(Box::new(report)));
         }
     }

@@ -48,6 +48,7 @@ impl World {
             }
         };
         self.wake_at.into_iter().for_each(&mut sooner);
+        self.outside_at().into_iter().for_each(&mut sooner);
         self.net.iter().for_each(|message| sooner(message.due));
         for (uid, cluster) in &self.clusters {
             let agent = &cluster.agent;
