@@ -64,6 +64,31 @@ impl Cluster {
         .await
     }
 
+    /// What would applying make of the object? Nothing is written; conflicts are taken.
+    pub async fn rehearse(
+        &self,
+        resource: &Resource,
+        key: &ObjectKey,
+        body: &Value,
+        manager: &str,
+    ) -> Result<Reply, Error> {
+        let path = format!(
+            "{}?dryRun=All&force=true&fieldManager={}",
+            resource.object(key),
+            escape(manager)
+        );
+        let body = Some(("application/apply-patch+yaml", body.to_string().into_bytes()));
+        self.ask(Ask {
+            verb: "rehearse",
+            method: Method::PATCH,
+            path,
+            accept: Accept::Full,
+            body,
+            etag: None,
+        })
+        .await
+    }
+
     /// Changes parts of an object by a JSON patch.
     pub async fn patch(
         &self,

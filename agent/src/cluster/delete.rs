@@ -14,26 +14,33 @@ pub enum Propagation {
     Background,
     /// Children first.
     Foreground,
+    /// Children stay.
+    Orphan,
 }
 
 impl Cluster {
-    /// Deletes `key` if it still is the object with `uid`.
+    /// Deletes `key` if it still is the object with `uid`, and in `version` when one is named.
     pub async fn delete(
         &self,
         resource: &Resource,
         key: &ObjectKey,
-        uid: &str,
+        (uid, version): (&str, Option<&str>),
         propagation: Propagation,
     ) -> Result<Reply, Error> {
         let policy = match propagation {
             Propagation::Background => "Background",
             Propagation::Foreground => "Foreground",
+            Propagation::Orphan => "Orphan",
         };
+        let mut preconditions = json!({"uid": uid});
+        if let Some(version) = version {
+            preconditions["resourceVersion"] = json!(version);
+        }
         let body = json!({
             "kind": "DeleteOptions",
             "apiVersion": "v1",
             "propagationPolicy": policy,
-            "preconditions": {"uid": uid},
+            "preconditions": preconditions,
         });
         self.ask(Ask {
             verb: "delete",

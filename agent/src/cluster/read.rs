@@ -77,6 +77,15 @@ impl Cluster {
         self.list(resource, namespace, "", Accept::MetadataList, limit).await
     }
 
+    /// Metadata of all objects that carry `label`, everywhere.
+    pub async fn list_labelled(
+        &self,
+        resource: &Resource,
+        label: &str,
+    ) -> Result<Vec<Value>, Error> {
+        Ok(self.list(resource, "", label, Accept::MetadataList, None).await?.items)
+    }
+
     /// Lists by pages. A list that expires on the way begins again once.
     pub(super) async fn list(
         &self,

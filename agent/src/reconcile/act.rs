@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
-use model::{Epoch, Reason};
-use plan::{Action, Need, Plan, Step, Task, Why};
+use model::{Epoch, ObjectKey, Reason};
+use plan::{Action, Failure, HookPhase, Need, Plan, Step, Task, Why};
 
-use super::apply::{Applied, apply};
+use super::apply::{Applied, Stop, apply, served};
+use super::hooks::{run_phase, tidy};
 use super::needs::{met, waves_healthy};
 use super::prune::prune;
+use super::recreate::recreate;
 use super::report::{Acted, Trouble};
 use super::stage::{Correction, Ledger, Stage};
+use super::takeover::compare;
 use super::tenant;
 use super::terminating::terminating;
 
@@ -24,18 +27,19 @@ pub(super) async fn act(stage: Stage<'_>, plan: &Plan, ledger: &mut Ledger<'_>) 
     if let Err(trouble) = claim(stage, plan, ledger).await {
         return Acted::nothing(trouble);
     }
-    for step in &plan.apply {
-        if !step.tasks.iter().any(|task| task.action != Action::NoOp) {
-            continue;
-        }
-        if stage.is_over() {
-            acted.preempted = true;
-            break;
-        }
-        run(stage, step, plan, ledger, &mut acted).await;
+    // Hooks that come first may live in namespaces of the same set.
+    let first = plan.apply.iter().take_while(|step| step.tasks.iter().all(is_ground)).count();
+    let (ground, rest) = plan.apply.split_at(first);
+    run_all(stage, ground, plan, ledger, &mut acted).await;
+    if acted.is_done() {
+        acted.others.extend(run_phase(stage, HookPhase::PreApply, ledger).await.err());
+    }
+    if acted.others.is_empty() {
+        run_all(stage, rest, plan, ledger, &mut acted).await;
     }
     let stored = ledger.store(stage.shared).await;
     acted.others.extend(stored.err());
+    after(stage, ledger, &mut acted).await;
     // Prune comes after apply: a renamed object must exist under its new name before the old one goes.
     if acted.is_done() && !plan.prune.is_empty() {
         prune(stage, plan, ledger, &mut acted).await;
@@ -43,6 +47,55 @@ pub(super) async fn act(stage: Stage<'_>, plan: &Plan, ledger: &mut Ledger<'_>) 
         acted.others.extend(stored.err());
     }
     acted
+}
+
+/// Whether an object only makes room for others.
+fn is_ground(task: &Task) -> bool {
+    matches!(task.key.kind.as_str(), "Namespace" | "CustomResourceDefinition")
+}
+
+async fn run_all(
+    stage: Stage<'_>,
+    steps: &[Step],
+    plan: &Plan,
+    ledger: &mut Ledger<'_>,
+    acted: &mut Acted,
+) {
+    for step in steps {
+        if !step.tasks.iter().any(|task| task.action != Action::NoOp) {
+            continue;
+        }
+        if stage.is_over() {
+            acted.preempted = true;
+            return;
+        }
+        run(stage, step, plan, ledger, acted).await;
+    }
+}
+
+/// Hooks that come when everything is applied and well, or when something failed for good.
+async fn after(stage: Stage<'_>, ledger: &mut Ledger<'_>, acted: &mut Acted) {
+    let desired = &stage.release.desired;
+    let has = |phase| desired.hooks().any(|hook| hook.phase == phase);
+    if acted.has_failed() && has(HookPhase::OnFailure) {
+        acted.others.extend(run_phase(stage, HookPhase::OnFailure, ledger).await.err());
+    }
+    if !acted.is_done() {
+        return;
+    }
+    if has(HookPhase::PostApply) {
+        let unwell = desired.objects().keys().find(|key| {
+            !stage.shared.mirror.verdict(key).is_some_and(|verdict| verdict.is_settled())
+        });
+        let done = match unwell {
+            Some(key) => Err(Trouble::not_yet(Reason::Applying, format!("hooks wait for {key}"))),
+            None => run_phase(stage, HookPhase::PostApply, ledger).await,
+        };
+        acted.others.extend(done.err());
+    }
+    if acted.is_done() && !ledger.inventory.runs().is_empty() {
+        acted.others.extend(tidy(stage, ledger).await.err());
+    }
 }
 
 /// Whoever shall write must exist, unless the App itself brings the account.
@@ -133,7 +186,19 @@ async fn run(
     }
     let mut tasks =
         futures::stream::iter(started).buffer_unordered(stage.shared.limits.in_flight_per_app);
+    let mut replaced = Vec::new();
     while let Some((task, done)) = tasks.next().await {
+        match done {
+            Done::Immutable(failure) => replaced.push((task, failure)),
+            done => settle(stage, task, done, ledger, acted),
+        }
+    }
+    // One after the other: each is noted before it is deleted.
+    for (task, failure) in replaced {
+        let done = match recreate(stage, &task.key, &failure, ledger).await {
+            Ok(applied) => Done::Applied(Box::new(applied)),
+            Err(trouble) => Done::Trouble(trouble),
+        };
         settle(stage, task, done, ledger, acted);
     }
 }
@@ -178,6 +243,8 @@ enum Done {
     Nothing,
     Applied(Box<Applied>),
     Preempted,
+    /// The change is one that a live object does not take.
+    Immutable(Failure),
     Trouble(Trouble),
 }
 
@@ -192,11 +259,12 @@ async fn perform(stage: Stage<'_>, task: &Task) -> Done {
             stage.shared.metrics.conflict(&task.key.kind);
             Done::Trouble(Trouble::terminal(*reason, message.clone()))
         }
-        // Whether it is identical is not looked at yet; not touching it is the safe side.
-        Action::Compare { .. } => Done::Trouble(Trouble::terminal(
-            Reason::ExistsUnowned,
-            "it exists already, and is adopted only when it is identical",
-        )),
+        Action::Compare { .. } if stage.is_over() => Done::Preempted,
+        Action::Compare { uid } => match adopt_identical(stage, &task.key, uid).await {
+            Ok(applied) => Done::Applied(Box::new(applied)),
+            Err(Stop::Trouble(trouble)) => Done::Trouble(trouble),
+            Err(Stop::Immutable(failure)) => Done::Immutable(failure),
+        },
         Action::NotSeen => Done::Trouble(Trouble::waiting(
             Reason::ApiServerUnreachable,
             "its kind cannot be looked at, so nothing is written",
@@ -204,9 +272,21 @@ async fn perform(stage: Stage<'_>, task: &Task) -> Done {
         Action::Apply { .. } if stage.is_over() => Done::Preempted,
         Action::Apply { why, uid } => match apply(stage, &task.key, why, uid.as_deref()).await {
             Ok(applied) => Done::Applied(Box::new(applied)),
-            Err(trouble) => Done::Trouble(trouble),
+            Err(Stop::Trouble(trouble)) => Done::Trouble(trouble),
+            Err(Stop::Immutable(failure)) => Done::Immutable(failure),
         },
     }
+}
+
+/// Makes an object ours that already is what it shall be.
+async fn adopt_identical(stage: Stage<'_>, key: &ObjectKey, uid: &str) -> Result<Applied, Stop> {
+    let Some(object) = stage.release.desired.get(key) else {
+        let why = "it is in the plan and not desired";
+        return Err(Trouble::terminal(Reason::Internal, why).into());
+    };
+    let place = served(stage, key, object).await?;
+    compare(stage, key, &place, &object.body_for(Some(uid))).await?;
+    apply(stage, key, &Why::Adopt, Some(uid)).await
 }
 
 /// Notes what became of a task.
@@ -229,6 +309,10 @@ fn settle(stage: Stage<'_>, task: &Task, done: Done, ledger: &mut Ledger<'_>, ac
     match done {
         Done::Nothing => {}
         Done::Preempted => acted.preempted = true,
+        Done::Immutable(failure) => {
+            let trouble = Done::Trouble(Trouble::of(&failure));
+            settle(stage, task, trouble, ledger, acted);
+        }
         Done::Applied(applied) => {
             shared.metrics.applied(app, "ok");
             acted.written += 1;

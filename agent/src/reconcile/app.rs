@@ -51,6 +51,8 @@ pub(super) struct Memory {
     pub(super) trace: Option<TraceContext>,
     pub(super) pauses: Pauses,
     pub(super) refusals: Refusals,
+    /// The inventory is gone or not believed, and not yet made again from what the cluster shows.
+    pub(super) lost: bool,
 }
 
 impl App {
@@ -61,12 +63,13 @@ impl App {
         shared: Arc<Shared>,
         held: watch::Receiver<Held>,
     ) -> App {
-        let inventory = match shared.state.inventory(&name).await {
-            Ok(Some(inventory)) => inventory,
-            Ok(None) => Inventory::new(name.clone()),
+        let began = held.borrow().stored.digest.is_some();
+        let (inventory, lost) = match shared.state.inventory(&name).await {
+            Ok(Some(inventory)) => (inventory, false),
+            Ok(None) => (Inventory::new(name.clone()), began),
             Err(fault) => {
                 tracing::error!(app = %name, fault = crate::fault::causes(&fault), "inventory not believed");
-                Inventory::new(name.clone())
+                (Inventory::new(name.clone()), true)
             }
         };
         let memory = Memory {
@@ -81,6 +84,7 @@ impl App {
             trace: None,
             pauses: Pauses::default(),
             refusals: Refusals::default(),
+            lost,
         };
         App { name, shared, held, moved: Arc::new(Notify::new()), memory }
     }

@@ -2,13 +2,15 @@
 
 use model::{ObjectKey, Reason};
 use plan::{
-    Answer, Asked, Class, ConflictCause, DesiredObject, Failure, LiveMeta, Ownership, Resolution,
-    Verb, Why, Written, classify, conflict_policy,
+    Class, ConflictCause, DesiredObject, Failure, LiveMeta, Ownership, Resolution, Verb, Why,
+    Written, conflict_policy,
 };
 use serde_json::Value;
 
+use super::answer::{planned, understand};
 use super::report::Trouble;
 use super::stage::Stage;
+use super::takeover::take_over;
 use crate::cluster::{Force, Found, Reply, Resource, Validation};
 
 /// Requests for one object in one round: apply, yield, force, and once more.
@@ -22,17 +24,35 @@ pub(super) struct Applied {
     pub(super) taken_from: Option<String>,
 }
 
+/// Why an object was not applied.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Something stands in the way.
+    Trouble(Trouble),
+    /// The manifest is right, and the change is one that a live object does not take.
+    Immutable(Failure),
+}
+
+impl From<Trouble> for Stop {
+    fn from(trouble: Trouble) -> Stop {
+        Stop::Trouble(trouble)
+    }
+}
+
 /// Applies `key`. `uid` makes the server refuse when the object has become another one.
 pub(super) async fn apply(
     stage: Stage<'_>,
     key: &ObjectKey,
     why: &Why,
     uid: Option<&str>,
-) -> Result<Applied, Trouble> {
+) -> Result<Applied, Stop> {
     let Some(object) = stage.release.desired.get(key) else {
-        return Err(Trouble::terminal(Reason::Internal, "it is in the plan and not desired"));
+        let why = "it is in the plan and not desired";
+        return Err(Trouble::terminal(Reason::Internal, why).into());
     };
     let resource = served(stage, key, object).await?;
+    let adopt = object.choices.adopt.unwrap_or(stage.choices.adopt);
+    take_over(stage, key, &resource, why, adopt).await?;
     let ownership = Ownership::of(stage.app);
     let validation = match why {
         Why::Drift(_) => Validation::Warn,
@@ -51,7 +71,7 @@ pub(super) async fn apply(
             .await
             .map_err(|fault| Trouble::unreachable(&fault))?;
         if reply.is_success() {
-            return accepted(stage, key, object, &ownership, &reply, taken_from);
+            return Ok(accepted(stage, key, object, &ownership, &reply, taken_from)?);
         }
         let failure = understand(stage, key, Verb::Apply, &reply);
         let Class::Conflict(causes) = &failure.class else {
@@ -59,7 +79,7 @@ pub(super) async fn apply(
         };
         stage.shared.metrics.conflict(&key.kind);
         match resolve(causes, &reply.body) {
-            Resolution::Fail => return Err(Trouble::of(&failure)),
+            Resolution::Fail => return Err(Trouble::of(&failure).into()),
             Resolution::Yield => {
                 for cause in causes {
                     let through = through_scale(&reply.body, cause);
@@ -75,11 +95,12 @@ pub(super) async fn apply(
             }
         }
     }
-    Err(Trouble::waiting(Reason::FieldConflict, "its fields change hands faster than we apply"))
+    let why = "its fields change hands faster than we apply";
+    Err(Trouble::waiting(Reason::FieldConflict, why).into())
 }
 
 /// Where the release wants it served.
-async fn served(
+pub(super) async fn served(
     stage: Stage<'_>,
     key: &ObjectKey,
     object: &DesiredObject,
@@ -113,16 +134,6 @@ async fn served(
     }
 }
 
-/// Whether the definition of `key`'s kind is part of the App.
-fn planned(stage: Stage<'_>, key: &ObjectKey) -> bool {
-    stage.release.desired.objects().values().any(|object| {
-        let text = |path: &str| object.body.pointer(path).and_then(Value::as_str);
-        object.key.kind == "CustomResourceDefinition"
-            && text("/spec/group") == Some(&key.group)
-            && text("/spec/names/kind") == Some(&key.kind)
-    })
-}
-
 /// Takes the answer of a write that worked.
 fn accepted(
     stage: Stage<'_>,
@@ -146,42 +157,6 @@ fn accepted(
     Ok(Applied { written, taken_from })
 }
 
-/// Understands a refusal.
-pub(super) fn understand(stage: Stage<'_>, key: &ObjectKey, verb: Verb, reply: &Reply) -> Failure {
-    let namespace = ObjectKey {
-        group: String::new(),
-        kind: "Namespace".to_owned(),
-        namespace: String::new(),
-        name: key.namespace.clone(),
-    };
-    let asked = Asked {
-        verb,
-        key,
-        namespace_planned: stage.release.desired.get(&namespace).is_some(),
-        definition_planned: planned(stage, key),
-    };
-    let answer = Answer {
-        code: reply.code,
-        status: reply.body.is_object().then_some(&reply.body),
-        text: &reply.text,
-        retry_after: reply.retry_after,
-    };
-    let failure = classify(&asked, &answer);
-    match escalation(reply).filter(|_| failure.class == Class::Forbidden) {
-        Some(message) => Failure { message, ..failure },
-        None => failure,
-    }
-}
-
-/// The rules that somebody would have to hold to pass them on. The server says first who asked, with all groups, and a
-/// message that is cut would end before the rules.
-fn escalation(reply: &Reply) -> Option<String> {
-    let message = reply.body.get("message")?.as_str()?;
-    let (_, rules) =
-        message.split_once("attempting to grant RBAC permissions not currently held:")?;
-    Some(format!("it grants rights that its account does not hold: {}", rules.trim()))
-}
-
 /// What a refusal asks for before it is believed.
 async fn refused(
     stage: Stage<'_>,
@@ -190,7 +165,7 @@ async fn refused(
     body: &Value,
     uid: Option<&str>,
     failure: Failure,
-) -> Trouble {
+) -> Stop {
     let class = failure.class.clone();
     let mut failure = failure;
     // Is the object wrong, or only the change? A dry-run under another name tells.
@@ -210,7 +185,11 @@ async fn refused(
     {
         tracing::debug!(fault = crate::fault::causes(&fault), "discovery failed");
     }
-    Trouble::of(&failure)
+    if failure.class == Class::Immutable {
+        Stop::Immutable(failure)
+    } else {
+        Stop::Trouble(Trouble::of(&failure))
+    }
 }
 
 /// The worst of the resolutions: `Fail` over `Yield` over `Force`.

@@ -1,18 +1,32 @@
 //! Step 3: gates, then the plan. No client; nothing is decided here that `plan` can decide.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use model::{AppName, ObjectKey};
 use plan::{Desired, FightDetector, Gate, Inventory, Live, OnDrift, Plan, Policy, Sight};
 
 use super::report::Trouble;
-use crate::state::Options;
+use crate::state::{Choices, Options, by_key};
+
+/// What people asked for.
+#[derive(Debug)]
+pub(super) struct Wishes<'a> {
+    pub(super) options: &'a Options,
+    pub(super) choices: &'a Choices,
+    /// Objects that other Apps of this cluster take over.
+    pub(super) leaving: BTreeMap<ObjectKey, AppName>,
+}
+
+fn keys(ids: &BTreeSet<String>) -> BTreeSet<ObjectKey> {
+    ids.iter().filter_map(|id| ObjectKey::parse_id(id).ok()).collect()
+}
 
 /// The plan, or the gate that holds.
 pub(super) fn decide(
     desired: &Desired,
     live: &Live,
     inventory: &Inventory,
-    options: &Options,
+    wishes: Wishes<'_>,
     fights: &FightDetector,
     now: std::time::Duration,
 ) -> Result<Plan, Trouble> {
@@ -23,8 +37,13 @@ pub(super) fn decide(
         .filter(|key| !matches!(live.get(key), Sight::Absent))
         .map(|key| key.namespace.clone())
         .collect();
+    let Wishes { options, choices, mut leaving } = wishes;
     let lifted = lifted(options);
-    if let Err(blocked) = plan::gates(desired, inventory, &occupied, &lifted) {
+    leaving.extend(by_key(&choices.leaving));
+    let orphan = choices.orphan && desired.objects().is_empty();
+    if orphan {
+        // Nothing is deleted, so there is nothing to ask a person about.
+    } else if let Err(blocked) = plan::gates(desired, inventory, &occupied, &lifted) {
         let reason = blocked.first().map_or(model::Reason::ContentInvalid, |b| b.reason);
         let text: Vec<&str> = blocked.iter().map(|b| b.message.as_str()).collect();
         return Err(Trouble::terminal(reason, text.join("; ")));
@@ -36,8 +55,13 @@ pub(super) fn decide(
             OnDrift::Correct
         },
         purge: lifted.contains(&Gate::EmptySet),
+        adopt: choices.adopt,
+        recreate: choices.recreate,
+        orphan,
+        approved: keys(&choices.approved),
+        take_from: by_key(&choices.take_from),
+        leaving,
         slowed: fights.slowed(now).into_iter().map(|(key, _)| key).collect(),
-        ..Policy::default()
     };
     let plan = plan::plan(desired, live, inventory, &policy);
     let notes = plan::check::check(desired, live, inventory, &policy, &plan);

@@ -384,7 +384,7 @@ fn newer(a: &str, b: &str) -> bool {
     matches!((a.parse::<u64>(), b.parse::<u64>()), (Ok(a), Ok(b)) if a > b)
 }
 
-fn key_of(resource: &Resource, object: &Value) -> ObjectKey {
+pub(super) fn key_of(resource: &Resource, object: &Value) -> ObjectKey {
     let text = |name: &str| {
         let value = object.get("metadata").and_then(|m| m.get(name)).and_then(Value::as_str);
         value.unwrap_or_default().to_owned()

@@ -13,11 +13,17 @@ mod schedule;
 
 mod act;
 
+mod hooks;
 mod needs;
 mod prune;
 
+mod recreate;
+
 mod apply;
 
+mod takeover;
+
+mod answer;
 mod guard;
 mod terminating;
 
@@ -32,6 +38,7 @@ mod refusals;
 
 mod report;
 
+mod handover;
 mod stuck;
 
 mod mirror;
@@ -47,12 +54,12 @@ pub use dispatch::Apps;
 
 use act::act;
 use app::App;
-use decide::decide;
+use decide::{Wishes, decide};
 use mirror::Mirror;
-use observe::observe;
+use observe::{labelled, observe};
 use report::{Acted, Seen, Trouble, observation, verdicts};
 use stage::Stage;
-use tenant::writer;
+use tenant::{choices, writer};
 use validate::{Release, validate};
 
 use crate::clock::Clock;
@@ -74,6 +81,7 @@ pub struct Shared {
     limits: Limits,
     namespace: String,
     default_account: Option<String>,
+    handovers: handover::Handovers,
     mirror: Arc<Mirror>,
     /// Held while content and the grant that needs it are written, and while old content is removed.
     content: tokio::sync::Mutex<()>,
@@ -116,6 +124,7 @@ impl App {
         }
         // 1 validate
         let release = validate(&self.shared, &self.name, grant).await?;
+        self.shared.handovers.note(&self.name, &release.desired);
         self.memory.release = Some(release.clone());
         Ok(release)
     }
@@ -125,6 +134,9 @@ impl App {
         let now = self.shared.clock.elapsed();
         let desired = &release.desired;
         // 2 observe (client)
+        if let Err(trouble) = self.recover().await {
+            return Acted::nothing(trouble);
+        }
         let inventory = &self.memory.inventory;
         let observed = observe(&self.shared, &self.name, &self.moved, desired, inventory).await;
         let observed = match observed {
@@ -136,20 +148,23 @@ impl App {
             tracing::info!(app = %self.name, confirmed, "writes of before the restart confirmed");
         }
         // 3 decide
-        let decided = decide(
-            desired,
-            &observed.live,
-            &self.memory.inventory,
-            &held.options,
-            &self.memory.fights,
-            now,
-        );
+        let choices = match choices(&held.options) {
+            Ok(choices) => choices,
+            Err(trouble) => return Acted::nothing(trouble),
+        };
+        let wishes = Wishes {
+            options: &held.options,
+            choices: &choices,
+            leaving: self.shared.handovers.leaving(&self.name),
+        };
+        let inventory = &self.memory.inventory;
+        let decided = decide(desired, &observed.live, inventory, wishes, &self.memory.fights, now);
         let plan = match decided {
             Ok(plan) => plan,
             Err(trouble) => return Acted::nothing(trouble),
         };
         // 4 act (client)
-        let writer = match writer(&self.shared, &held.options) {
+        let writer = match writer(&self.shared, &choices) {
             Ok(writer) => writer,
             Err(trouble) => return Acted::nothing(trouble),
         };
@@ -160,6 +175,7 @@ impl App {
             release,
             observed: &observed,
             held: &self.held,
+            choices: &choices,
             now,
         };
         let mut ledger = App::ledger(&mut self.memory);
@@ -180,6 +196,23 @@ impl App {
             tracing::info!(app = %self.name, written = acted.written, done = acted.is_done(), "applied");
         }
         acted
+    }
+
+    /// Makes a lost inventory again, from objects with our label, their own id, and our field manager.
+    async fn recover(&mut self) -> Result<(), Trouble> {
+        if !self.memory.lost {
+            return Ok(());
+        }
+        let observed = labelled(&self.shared, &self.name).await?;
+        let version = |group: &str, kind: &str| {
+            observed.kinds.any(group, kind).map(|r| r.version.clone()).unwrap_or_default()
+        };
+        let rebuilt = plan::Inventory::rebuild(self.name.clone(), &observed.live, &version);
+        tracing::warn!(app = %self.name, objects = rebuilt.entries().len(), "inventory made again");
+        self.memory.inventory = rebuilt;
+        App::ledger(&mut self.memory).store(&self.shared).await?;
+        self.memory.lost = false;
+        Ok(())
     }
 
     fn seen<'a>(&'a self, release: &'a Release) -> Seen<'a> {

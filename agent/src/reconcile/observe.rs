@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::Shared;
-use super::mirror::Look;
+use super::mirror::{Look, key_of};
 use super::report::Trouble;
 use crate::cluster::{Found, Kinds, Resource};
 
@@ -31,7 +31,8 @@ pub(super) struct Observed {
 /// Version by which an object is addressed: that of the release, or of what was applied.
 fn version<'a>(desired: &'a Desired, inventory: &'a Inventory, key: &ObjectKey) -> Option<&'a str> {
     let wanted = desired.get(key).map(plan::DesiredObject::version);
-    wanted.or_else(|| inventory.get(key).map(|entry| entry.version.as_str()))
+    let hook = || desired.hooks().find(|hook| hook.key == *key)?.api_version.rsplit('/').next();
+    wanted.or_else(|| inventory.get(key).map(|entry| entry.version.as_str())).or_else(hook)
 }
 
 /// Finds where `key` is served, in any version when its own is gone.
@@ -53,8 +54,9 @@ pub(super) async fn observe(
     desired: &Desired,
     inventory: &Inventory,
 ) -> Result<Observed, Trouble> {
+    let hooks = desired.hooks().map(|hook| &hook.key);
     let keys: BTreeSet<&ObjectKey> =
-        desired.objects().keys().chain(inventory.entries().keys()).collect();
+        desired.objects().keys().chain(inventory.entries().keys()).chain(hooks).collect();
     let mut kinds = shared.cluster.kinds();
     let served = |kinds: &Kinds, key: &ObjectKey| {
         resource(kinds, key, version(desired, inventory, key).unwrap_or_default())
@@ -87,6 +89,30 @@ pub(super) async fn observe(
         }
     }
     read_unknown(shared, &Ownership::of(app), unknown, &mut live).await?;
+    Ok(Observed { live, kinds })
+}
+
+/// Lists, over all kinds, what carries the App's label: for an inventory that is lost. A kind that cannot be listed is
+/// blind, and what may be there stays unknown.
+pub(super) async fn labelled(shared: &Shared, app: &AppName) -> Result<Observed, Trouble> {
+    let kinds = shared.cluster.refresh_kinds().await.map_err(|e| Trouble::unreachable(&e))?;
+    let (ownership, mut live) = (Ownership::of(app), Live::new());
+    let label = format!("{}={app}", Ownership::LABEL);
+    for place in kinds.all() {
+        match shared.cluster.list_labelled(place, &label).await {
+            Ok(items) => {
+                for item in items {
+                    if let Some(meta) = LiveMeta::read(&item, &ownership) {
+                        live.insert(key_of(place, &item), meta);
+                    }
+                }
+            }
+            Err(fault) => {
+                tracing::warn!(%app, kind = place.kind, fault = crate::fault::causes(&fault), "not listed");
+                live.blind(&place.group, &place.kind);
+            }
+        }
+    }
     Ok(Observed { live, kinds })
 }
 

@@ -12,7 +12,7 @@ use plan::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::apply::understand;
+use super::answer::understand;
 use super::guard::clear;
 use super::observe::resource;
 use super::report::{Acted, Trouble};
@@ -179,7 +179,7 @@ async fn delete(
         Spread::Background | Spread::Orphan => Propagation::Background,
         Spread::Foreground => Propagation::Foreground,
     };
-    let reply = stage.writer.delete(place, key, uid, propagation).await;
+    let reply = stage.writer.delete(place, key, (uid, None), propagation).await;
     let reply = reply.map_err(|e| Trouble::unreachable(&e))?;
     if reply.is_success() || reply.code == 404 {
         return Ok(());

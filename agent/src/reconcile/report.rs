@@ -97,6 +97,11 @@ impl Acted {
         !self.preempted && self.troubles.is_empty() && self.others.is_empty()
     }
 
+    /// Whether something cannot be done, and waiting will not help.
+    pub(super) fn has_failed(&self) -> bool {
+        self.all().any(|trouble| trouble.terminal)
+    }
+
     /// When to try again; `None`: nothing to try.
     pub(super) fn retry(&self) -> Option<Duration> {
         self.all().map(|t| t.retry).min()

@@ -10,7 +10,7 @@ use super::refusals::Refusals;
 use super::report::Trouble;
 use super::validate::Release;
 use crate::cluster::Cluster;
-use crate::state::Held;
+use crate::state::{Choices, Held};
 
 /// What acting works with.
 #[derive(Clone, Copy)]
@@ -23,6 +23,8 @@ pub(super) struct Stage<'a> {
     pub(super) observed: &'a Observed,
     /// To notice a newer grant between two objects.
     pub(super) held: &'a watch::Receiver<Held>,
+    /// What the App chose.
+    pub(super) choices: &'a Choices,
     /// When the round began.
     pub(super) now: std::time::Duration,
 }

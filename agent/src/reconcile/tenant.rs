@@ -20,9 +20,8 @@ pub(super) fn choices(options: &Options) -> Result<Choices, Trouble> {
 }
 
 /// Whoever writes for this App.
-pub(super) fn writer(shared: &Shared, options: &Options) -> Result<Cluster, Trouble> {
-    let chosen = choices(options)?.service_account;
-    let name = match (&*chosen, &shared.default_account) {
+pub(super) fn writer(shared: &Shared, choices: &Choices) -> Result<Cluster, Trouble> {
+    let name = match (&*choices.service_account, &shared.default_account) {
         ("", None) => return Ok(shared.cluster.clone()),
         ("", Some(default)) => default.as_str(),
         (chosen, _) => chosen,

@@ -1,6 +1,10 @@
 //! What an App chose for the agent. It travels with the grant as JSON; members that this version does not know are left
 //! unread, and what is absent is the careful default.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{AppName, ObjectKey};
+use plan::Adopt;
 use serde::{Deserialize, Serialize};
 
 /// Choices of one App.
@@ -9,6 +13,23 @@ use serde::{Deserialize, Serialize};
 pub struct Choices {
     /// `NAMESPACE/NAME` of the account that writes; empty: the agent's default.
     pub service_account: String,
+    /// For objects that exist and are not ours; an object's own annotation outranks it.
+    pub adopt: Adopt,
+    /// Whether objects are replaced when a field changes that cannot; their own annotation counts too.
+    pub recreate: bool,
+    /// With an empty set: everything stays, and our marks come off.
+    pub orphan: bool,
+    /// Objects (by id) that another App hands over to this one, and which.
+    pub take_from: BTreeMap<String, AppName>,
+    /// Objects (by id) that this App hands over to another one, and which: they are not deleted here.
+    pub leaving: BTreeMap<String, AppName>,
+    /// Objects (by id) whose removal a person confirmed for this grant.
+    pub approved: BTreeSet<String>,
+}
+
+/// Objects by key; an id that names none concerns none.
+pub(crate) fn by_key(ids: &BTreeMap<String, AppName>) -> BTreeMap<ObjectKey, AppName> {
+    ids.iter().filter_map(|(id, app)| Some((ObjectKey::parse_id(id).ok()?, app.clone()))).collect()
 }
 
 impl Choices {

@@ -15,6 +15,7 @@ mod vault;
 mod directory;
 
 pub use choices::Choices;
+pub(crate) use choices::by_key;
 pub use content::Pack;
 pub use held::{Held, Options};
 pub use store::State;

@@ -19,7 +19,8 @@ use crate::world::{World, config_map, deployment, namespace};
 /// Runs side by side: as many as two cores keep busy.
 const SIDE_BY_SIDE: usize = 6;
 /// Kinds whose objects are compared.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 9] = [
+    ("rbac.authorization.k8s.io", "RoleBinding"),
     ("", "Namespace"),
     ("", "ConfigMap"),
     ("", "Secret"),
@@ -33,6 +34,7 @@ const KINDS: [(&str, &str); 8] = [
 /// 40 objects that come, change and go, and some of others.
 fn before() -> Vec<Value> {
     let mut set = vec![namespace(), deployment("web", "web:1"), deployment("old", "old:1")];
+    set.push(binding("view"));
     set.extend((0..8).map(|n| config_map(&format!("same{n}"), "one")));
     set.extend((0..8).map(|n| config_map(&format!("changes{n}"), "one")));
     set.extend((0..8).map(|n| config_map(&format!("goes{n}"), "one")));
@@ -63,8 +65,25 @@ fn after() -> Vec<Value> {
     });
     let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget",
         "metadata": {"name": "w", "namespace": "shop"}, "spec": {"size": 1}});
-    set.extend([service, account, secret, definition, widget]);
+    set.extend([service, account, secret, definition, widget, binding("edit"), hook()]);
     set
+}
+
+/// What it refers to cannot change: it is replaced.
+fn binding(role: &str) -> Value {
+    json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "binding", "namespace": "shop",
+            "annotations": {"tidegate.dev/recreate": "true"}},
+        "subjects": [],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}})
+}
+
+fn hook() -> Value {
+    json!({"apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"name": "migrate", "namespace": "shop",
+            "annotations": {"tidegate.dev/hook": "pre-apply"}},
+        "spec": {"template": {"spec": {"restartPolicy": "Never",
+            "containers": [{"name": "main", "image": "migrate:1"}]}}}})
 }
 
 /// Everything of a cluster that must not depend on when the agent died.
@@ -81,7 +100,9 @@ fn outcome(cluster: &Cluster) -> BTreeMap<String, Value> {
                 ours.map(|e| json!([e["manager"], e["fieldsV1"], e["apiVersion"]])).collect();
             let kept = json!({
                 "labels": object["metadata"]["labels"], "annotations": ids(&object),
-                "spec": object["spec"], "data": object["data"], "owned": owned,
+                "data": object["data"], "role": object["roleRef"], "owned": owned,
+                // The specification of a Job names its uid.
+                "spec": (kind != "Job").then_some(&object["spec"]),
             });
             all.insert(format!("{kind} {space}/{name}"), kept);
         }
@@ -118,6 +139,13 @@ async fn template() -> Template {
     let cluster = world.cluster.copy();
     let foreign = theirs(&cluster);
     Template { world, cluster, foreign }
+}
+
+/// Pods of the hook.
+fn runs(cluster: &Cluster) -> usize {
+    let pods = cluster.list("", "Pod");
+    let of = |pod: &&Value| pod["metadata"]["ownerReferences"][0]["kind"] == "Job";
+    pods.iter().filter(of).count()
 }
 
 fn theirs(cluster: &Cluster) -> Vec<Value> {
@@ -191,6 +219,7 @@ async fn die_at(template: &Template, wanted: &BTreeMap<String, Value>, n: u64, m
     }
     let more: Vec<&String> = got.keys().filter(|name| !wanted.contains_key(*name)).collect();
     assert!(more.is_empty(), "{run}: left behind {more:?}");
+    assert_eq!(runs(&play.cluster), 1, "{run}: the hook ran again");
     assert_eq!(theirs(&play.cluster), template.foreign, "{run}: what is not ours was touched");
 }
 

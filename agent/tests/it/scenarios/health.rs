@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{Phase, Reason};
 use serde_json::json;
 
-use super::scene::Scene;
+use super::scene::{Scene, requests};
 
 pub(crate) async fn s43_an_old_truth_is_never_called_healthy(scene: &Scene) {
     let _agent = scene.agent().await;
@@ -60,4 +60,38 @@ pub(crate) async fn s45_a_quota_that_blocks_pods_is_named_and_waited_for(scene: 
     let more = json!({"spec": {"hard": {"pods": "5"}}});
     scene.outside.edit_as("kubectl-edit", &quota(""), &more).await.ok();
     scene.healthy(1).await;
+}
+
+pub(crate) async fn s46_a_hook_runs_once_also_when_its_job_is_cleaned_up_and_the_agent_restarts(
+    scene: &Scene,
+) {
+    let agent = scene.agent().await;
+    let hook = |name: &str, phase: &str| {
+        json!({"apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": name, "namespace": scene.name,
+                "annotations": {"tidegate.dev/hook": phase}},
+            "spec": {"ttlSecondsAfterFinished": 1, "template": {"spec": {"restartPolicy": "Never",
+                "containers": [{"name": "main", "image": "migrate:1"}]}}}})
+    };
+    let set = [
+        hook("before", "pre-apply"),
+        hook("after", "post-apply"),
+        scene.namespace(),
+        scene.config_map("web", "one"),
+    ];
+    scene.grant(1, &set);
+    scene.healthy(1).await;
+    assert_eq!(requests(&agent, "apply", "201"), 4, "a namespace, two Jobs, a config map");
+    let start = tokio::time::Instant::now();
+    while !scene.outside.list(&hook("", ""), "").await.is_empty() {
+        assert!(start.elapsed() < crate::hub::PATIENCE, "the Jobs are never cleaned up");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let agent = scene.revive(agent).await;
+    let second = |book: &crate::hub::Book| {
+        book.reports.last().filter(|r| r.1.boot == 2 && r.1.phase == Phase::Healthy).map(drop)
+    };
+    scene.hub.until("a report of the second start", second).await;
+    scene.hub.some_reports_later().await;
+    assert_eq!(requests(&agent, "apply", "*"), 0, "neither hook ran again");
 }

@@ -45,10 +45,18 @@ macro_rules! play_all {
             ownership:
                 s13_a_second_app_gets_a_conflict_that_names_the_first
                 s14_of_two_apps_that_race_for_200_objects_each_object_has_one_owner
-                s17_immutable_fields_are_named_and_nothing_is_deleted;
+                s15_what_client_side_apply_left_goes_with_the_release_that_drops_it
+                s16_only_what_is_identical_is_adopted_when_the_app_wants_it_so
+                s17_immutable_fields_are_named_and_nothing_is_deleted
+                s18_a_typo_never_leads_to_a_replacement
+                s19_a_replacement_that_was_cut_short_is_finished_and_nothing_else
+                s20_the_pods_of_a_replaced_stateful_set_stay
+                s21_an_object_changes_hands_without_changing_its_uid
+                s22_a_released_app_leaves_its_data_and_takes_its_marks;
             prune:
                 s23_what_a_failed_release_wrote_is_pruned_with_it
                 s25_what_somebody_made_again_is_left_alone
+                s26_a_child_with_copied_labels_survives_a_lost_inventory
                 s27_a_live_wish_to_stay_is_kept
                 s30_a_definition_with_foreign_instances_stays
                 s31_what_was_removed_by_hand_is_forgotten_and_a_silent_group_is_waited_for
@@ -65,7 +73,8 @@ macro_rules! play_all {
             health:
                 s43_an_old_truth_is_never_called_healthy
                 s44_an_image_that_cannot_be_pulled_is_named_within_seconds
-                s45_a_quota_that_blocks_pods_is_named_and_waited_for;
+                s45_a_quota_that_blocks_pods_is_named_and_waited_for
+                s46_a_hook_runs_once_also_when_its_job_is_cleaned_up_and_the_agent_restarts;
         }
     };
 }

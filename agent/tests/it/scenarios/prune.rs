@@ -153,3 +153,24 @@ pub(crate) async fn s32_a_namespace_with_foreign_objects_stays_and_they_are_name
     scene.healthy(2).await;
     scene.outside.until_gone(&other).await;
 }
+
+pub(crate) async fn s26_a_child_with_copied_labels_survives_a_lost_inventory(scene: &Scene) {
+    let agent = scene.agent().await;
+    let old = scene.config_map("old", "one");
+    let base = [scene.namespace(), scene.config_map("web", "one")];
+    scene.grant(1, &[base[0].clone(), base[1].clone(), old.clone()]);
+    scene.healthy(1).await;
+    let live = scene.outside.get(&old).await.unwrap();
+    let mut child = scene.config_map("child", "theirs");
+    for mark in ["labels", "annotations"] {
+        child["metadata"][mark] = live["metadata"][mark].clone();
+    }
+    scene.outside.create_as("operator", &child).await.ok();
+    agent.stop().await.unwrap();
+    std::fs::remove_file(scene.path("state/inventory").join(&scene.name)).unwrap();
+    scene.grant(2, &base);
+    let _agent = scene.agent().await;
+    scene.healthy(2).await;
+    assert!(scene.outside.get(&old).await.is_none(), "known again by its marks");
+    assert_eq!(scene.data("child").await.as_deref(), Some("theirs"));
+}
