@@ -57,6 +57,9 @@ pub struct Run {
     /// Account (`NAMESPACE/NAME`) that writes for Apps which name none; without it the agent writes as itself.
     #[arg(long, env = "TIDEGATE_DEFAULT_SERVICE_ACCOUNT", value_name = "NAMESPACE/NAME")]
     pub default_service_account: Option<String>,
+    /// Waits for a Lease before it works, so that several agents may stand by; needs state in Secrets.
+    #[arg(long, env = "TIDEGATE_LEADER_ELECTION")]
+    pub leader_election: bool,
     /// Form of the log.
     #[arg(long, env = "TIDEGATE_LOG", value_enum, default_value_t = LogForm::Text)]
     pub log: LogForm,
@@ -152,6 +155,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// Account (`NAMESPACE/NAME`) that writes for Apps which name none; `None`: the agent itself.
     pub default_service_account: Option<String>,
+    /// Whether only the holder of a Lease works.
+    pub leader_election: bool,
     /// Bounds.
     pub limits: Limits,
 }
@@ -170,6 +175,7 @@ impl Config {
             namespace: DEFAULT_NAMESPACE.to_owned(),
             http: None,
             default_service_account: None,
+            leader_election: false,
             limits: Limits::default(),
         }
     }
@@ -181,6 +187,9 @@ pub enum Error {
     /// `--state dir` and no folder.
     #[error("`--state dir` needs `--state-dir DIR`")]
     NoDirectory,
+    /// Leader election and a folder.
+    #[error("`--leader-election` needs state in Secrets, which all agents of the cluster share")]
+    AloneInFolder,
     /// `--state secrets` and a folder.
     #[error("`--state secrets` and `--state-dir` contradict each other; leave one out")]
     TwoPlaces,
@@ -193,12 +202,14 @@ impl TryFrom<&Run> for Config {
         match (run.state, &run.state_dir) {
             (Some(StateKind::Dir), None) => return Err(Error::NoDirectory),
             (Some(StateKind::Secrets), Some(_)) => return Err(Error::TwoPlaces),
+            (_, Some(_)) if run.leader_election => return Err(Error::AloneInFolder),
             (None | Some(StateKind::Dir | StateKind::Secrets), _) => {}
         }
         let kubeconfig = run.kubeconfig.clone().map_or(Kubeconfig::Infer, Kubeconfig::File);
         let mut config = Config::new(run.join_file.clone(), kubeconfig, run.state_dir.clone());
         config.namespace.clone_from(&run.namespace);
         config.http = Some(run.http);
+        config.leader_election = run.leader_election;
         config.default_service_account.clone_from(&run.default_service_account);
         config.limits.writes_per_second = run.writes_per_second.max(1);
         config.limits.writes_burst = config.limits.writes_per_second * 2;

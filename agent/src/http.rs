@@ -23,12 +23,18 @@ pub struct Facts {
     pub cluster: Cluster,
     /// Whether there is an identity.
     pub enrolled: Arc<AtomicBool>,
+    /// Whether this agent works; otherwise it stands by.
+    pub leads: Arc<AtomicBool>,
 }
 
 impl Facts {
     /// What is missing to be ready. A hub that is away is not among it: then the agent keeps what it has.
     fn missing(&self) -> Vec<&'static str> {
         let mut missing = Vec::new();
+        if !self.leads.load(Ordering::Relaxed) {
+            // Standing by is what it is for.
+            return missing;
+        }
         if !self.enrolled.load(Ordering::Relaxed) {
             missing.push("not enrolled yet");
         }
@@ -37,6 +43,24 @@ impl Facts {
         }
         missing
     }
+}
+
+async fn alive(State(facts): State<Facts>) -> String {
+    let say = |yes: bool, then: &str, otherwise: &str| {
+        if yes { then.to_owned() } else { otherwise.to_owned() }
+    };
+    let lines = [
+        "ok".to_owned(),
+        say(facts.leads.load(Ordering::Relaxed), "role: works", "role: stands by for the Lease"),
+        say(facts.enrolled.load(Ordering::Relaxed), "identity: held", "identity: none yet"),
+        say(
+            facts.metrics.is_connected(),
+            "hub: connected",
+            "hub: not connected; what is held is kept and repaired",
+        ),
+        say(facts.cluster.kinds().known(), "cluster: known", "cluster: not reached yet"),
+    ];
+    format!("{}\n", lines.join("\n"))
 }
 
 async fn ready(State(facts): State<Facts>) -> impl IntoResponse {
@@ -61,7 +85,7 @@ pub async fn serve(
     let listener = TcpListener::bind(address).await?;
     let local = listener.local_addr()?;
     let routes = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(facts);

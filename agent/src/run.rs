@@ -1,6 +1,7 @@
 //! Wires the parts, and owns the end.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Clock};
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, Cluster, Leadership};
 use crate::config::{Arguments, Command, Config, Run, StateAt};
 use crate::identity::{self, Enrolment, Identity};
 use crate::link::{Board, DIRECTIVES_MAX, Line, Need};
@@ -24,6 +25,10 @@ use crate::{http, telemetry};
 const DISCOVER_EVERY: (Duration, Duration) = (Duration::from_mins(4), Duration::from_mins(6));
 /// Between two tries to get an identity while there is work that needs none.
 const IDENTITY_EVERY: Duration = Duration::from_mins(1);
+/// Threads for files: one for state, one for tokens and kubeconfigs.
+const BLOCKING_MAX: usize = 2;
+/// Stack of those threads, in bytes: reading and writing files needs little.
+const STACK_BYTES: usize = 256 * 1024;
 /// Longest wait for facts about the cluster before joining without them.
 const FACTS_MAX: Duration = Duration::from_secs(5);
 
@@ -124,6 +129,36 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
         metrics: Arc::clone(&metrics),
     };
     let cluster = Cluster::connect(options).await?;
+    let enrolled = Arc::new(AtomicBool::new(false));
+    let leads = Arc::new(AtomicBool::new(!config.leader_election));
+    let facts = http::Facts {
+        metrics: Arc::clone(&metrics),
+        cluster: cluster.clone(),
+        enrolled: Arc::clone(&enrolled),
+        leads: Arc::clone(&leads),
+    };
+    let mut serving: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(std::future::pending());
+    let mut http = None;
+    if let Some(address) = config.http {
+        let served = http::serve(address, facts).await;
+        let (listener, local) = served.map_err(|cause| Error::Http { address, cause })?;
+        tracing::info!(address = %local, "health and metrics");
+        (serving, http) = (Box::pin(listener), Some(local));
+    }
+    let leadership = config
+        .leader_election
+        .then(|| Leadership::new(cluster.clone(), &config.namespace, deps.clock));
+    let cluster = match &leadership {
+        Some(leadership) => {
+            tokio::select! {
+                () = leadership.acquire() => {}
+                () = &mut serving => return Err(Error::Task("the listener ended".to_owned())),
+            }
+            leads.store(true, Ordering::Relaxed);
+            leadership.leashed()
+        }
+        None => cluster,
+    };
     let vault = match &config.state {
         StateAt::Directory(root) => Vault::directory(root).await?,
         StateAt::Secrets => Vault::secrets(cluster.clone(), &config.namespace).await?,
@@ -133,34 +168,13 @@ pub async fn start(config: Config, deps: Deps) -> Result<Running, Error> {
         let reason = model::Reason::AgentStateUnwritable;
         tracing::error!(%reason, fault = crate::fault::causes(fault), "{}", reason.next_step());
     }
-    let enrolled = Arc::new(AtomicBool::new(false));
-    let facts = http::Facts {
-        metrics: Arc::clone(&metrics),
-        cluster: cluster.clone(),
-        enrolled: Arc::clone(&enrolled),
-    };
-    let (serving, http) = match config.http {
-        Some(address) => {
-            let served = http::serve(address, facts).await;
-            let (serving, local) = served.map_err(|cause| Error::Http { address, cause })?;
-            tracing::info!(address = %local, "health and metrics");
-            (Some(serving), Some(local))
-        }
-        None => (None, None),
-    };
     let stop = CancellationToken::new();
     let agent = Agent { config, clock: deps.clock, cluster, state, metrics, enrolled };
     let metrics = Arc::clone(&agent.metrics);
     let token = stop.clone();
     let task = tokio::spawn(async move {
-        let serving = async {
-            match serving {
-                Some(serving) => serving.await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
-            ended = agent.run(&token) => ended,
+            ended = agent.lead(leadership, &token) => ended,
             () = serving => Err(Error::Task("the listener ended".to_owned())),
         }
     });
@@ -206,20 +220,34 @@ impl Agent {
             () = apps.run(heard) => Err(Error::Task("the Apps ended".to_owned())),
             fault = self.keep_line(&line, idle, &instance_id) => Err(fault),
             never = self.keep_discovering(&board) => match never {},
+            () = self.cluster.keep_kinds() => Err(Error::Task("discovery ended".to_owned())),
         };
         apps.shutdown().await;
         ended
     }
 
+    /// Runs, for as long as the Lease is held if there is one.
+    async fn lead(
+        self,
+        leadership: Option<Leadership>,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        let Some(leadership) = leadership else { return self.run(stop).await };
+        let ended = tokio::select! {
+            ended = self.run(stop) => ended,
+            () = leadership.keep() => Err(Error::Task("another agent may lead".to_owned())),
+        };
+        leadership.release().await;
+        ended
+    }
+
     async fn keep_discovering(&self, board: &Board) -> std::convert::Infallible {
-        let mut told = false;
         loop {
             if let Err(fault) = self.cluster.refresh_kinds().await {
                 tracing::debug!(fault = crate::fault::causes(&fault), "discovery failed");
             }
-            if !told && let Ok(facts) = self.cluster.facts().await {
+            if let Ok(facts) = self.cluster.facts().await {
                 board.learn(facts.to_string().into_bytes());
-                told = true;
             }
             tokio::time::sleep(clock::between(DISCOVER_EVERY.0, DISCOVER_EVERY.1)).await;
         }
@@ -301,6 +329,9 @@ impl Agent {
 pub fn main() -> ExitCode {
     let Command::Run(options) = Arguments::read().command;
     let ended = tokio::runtime::Builder::new_current_thread()
+        // Files are the only thing that blocks, one at a time.
+        .max_blocking_threads(BLOCKING_MAX)
+        .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()
         .map_err(|fault| Error::Task(fault.to_string()))

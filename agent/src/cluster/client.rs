@@ -17,6 +17,7 @@ use tower::{BoxError, ServiceBuilder};
 
 use super::account::Account;
 use super::kinds::Discovery;
+use super::leash::Leash;
 use super::limit::{Cost, Limiter, Permit};
 use super::{Error, Reply};
 use crate::config::{Kubeconfig, Limits};
@@ -51,6 +52,7 @@ pub struct Cluster {
     client: kube::Client,
     limiter: Arc<Limiter>,
     account: Option<Arc<Account>>,
+    leash: Option<Arc<Leash>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) discovery: Arc<Discovery>,
 }
@@ -150,12 +152,24 @@ impl Cluster {
             limits.in_flight,
         );
         let discovery = Arc::new(Discovery::default());
-        Ok(Cluster { client, limiter, account: None, metrics: options.metrics, discovery })
+        Ok(Cluster {
+            client,
+            limiter,
+            account: None,
+            leash: None,
+            metrics: options.metrics,
+            discovery,
+        })
     }
 
     /// The same API server in the name of `account`, over the same connections and under the same limits.
     pub fn speaking_for(&self, account: Account) -> Cluster {
         Cluster { account: Some(Arc::new(account)), ..self.clone() }
+    }
+
+    /// The same API server, for writes only while `leash` holds.
+    pub(super) fn on_leash(&self, leash: Arc<Leash>) -> Cluster {
+        Cluster { leash: Some(leash), ..self.clone() }
     }
 
     /// In whose name requests are made, when not in the agent's own.
@@ -171,6 +185,11 @@ impl Cluster {
 
     pub(super) async fn ask_etag(&self, ask: Ask) -> Result<(Reply, Option<String>), Error> {
         let permit = self.limiter.acquire(ask.cost()).await;
+        // After the wait: an agent that slept on must not write.
+        if ask.cost() == Cost::Write && self.leash.as_ref().is_some_and(|leash| !leash.holds()) {
+            let why = "another agent of this cluster may lead by now".to_owned();
+            return Err(Error::Unreachable { what: ask.what(), why });
+        }
         let start = Instant::now();
         let got = tokio::time::timeout(ANSWER_MAX, self.exchange(&ask)).await;
         drop(permit);

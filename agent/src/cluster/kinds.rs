@@ -80,6 +80,14 @@ impl Kinds {
         Kinds { known: true, ..Kinds::default() }
     }
 
+    /// Adds what another document says.
+    pub(super) fn add_all(&mut self, other: &Kinds) {
+        for (kind, versions) in &other.served {
+            self.served.entry(kind.clone()).or_default().extend(versions.iter().cloned());
+        }
+        self.stale.extend(other.stale.iter().cloned());
+    }
+
     /// Reads one aggregated document into `self`; what is stale is taken from `before`.
     pub(super) fn read(&mut self, document: &Value, before: &Kinds) {
         for group in array(document, "items") {
@@ -136,11 +144,11 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or("")
 }
 
-/// One of the two documents, as last read.
+/// One of the two documents, as last read: what it says, not the document, which is ten times as large.
 #[derive(Debug, Default)]
 pub(super) struct Page {
     pub(super) etag: Option<String>,
-    pub(super) document: Value,
+    pub(super) kinds: Kinds,
 }
 
 /// The cache, shared by all clones of a [`Cluster`].

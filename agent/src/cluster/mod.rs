@@ -5,13 +5,18 @@
 
 mod apply;
 mod delete;
+mod facts;
 mod read;
 mod secrets;
-mod watch;
-
 mod discover;
 
+mod watch;
+
+mod lease;
+
 mod client;
+
+mod leash;
 
 mod account;
 mod kinds;
@@ -27,6 +32,7 @@ pub use apply::{Force, Validation};
 pub use client::{Cluster, Options};
 pub use delete::Propagation;
 pub use kinds::{Found, Kinds};
+pub use lease::Leadership;
 pub use resource::Resource;
 pub use secrets::SecretStore;
 pub use watch::{Change, Depth, watch};

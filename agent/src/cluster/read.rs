@@ -32,19 +32,6 @@ impl Cluster {
         self.ask(Ask::get("get", resource.object(key), Accept::Metadata)).await
     }
 
-    /// What tells this cluster from others: its version, and the uid of a namespace that every cluster has.
-    pub async fn facts(&self) -> Result<Value, Error> {
-        let version = self.ask(Ask::get("get", "/version".to_owned(), Accept::Full)).await?;
-        let namespaces = Resource::core("Namespace", "namespaces", false);
-        let path = format!("{}/kube-system", namespaces.collection(""));
-        let system = self.ask(Ask::get("get", path, Accept::Metadata)).await?;
-        Ok(serde_json::json!({
-            "agentVersion": env!("CARGO_PKG_VERSION"),
-            "kubernetesVersion": version.body.get("gitVersion"),
-            "clusterUid": system.body.pointer("/metadata/uid"),
-        }))
-    }
-
     /// At most `limit` objects that carry `labels`, whole.
     pub async fn some(
         &self,

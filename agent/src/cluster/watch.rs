@@ -17,10 +17,11 @@ use super::resource::escape;
 use super::{Error, Resource};
 use crate::clock;
 
-/// Life of one watch request: short enough to notice a half-dead connection, long enough to cost nothing.
-const LIFE: (Duration, Duration) = (Duration::from_mins(2), Duration::from_mins(4));
+/// Life of one watch request. A connection that is dead without saying so is noticed when its watch should have ended:
+/// within a minute. A renewal is one request without a body and an empty answer.
+const LIFE: (Duration, Duration) = (Duration::from_secs(40), Duration::from_secs(50));
 /// What is added to a watch's life before it is given up from our side.
-const LIFE_MARGIN: Duration = Duration::from_secs(15);
+const LIFE_MARGIN: Duration = Duration::from_secs(8);
 /// First pause after a failure; doubles up to [`PAUSE_MAX`], with full jitter.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 /// Longest pause between tries.
@@ -48,6 +49,8 @@ pub enum Change {
         items: Vec<Value>,
         /// Version of the list.
         resource_version: String,
+        /// The server counts from an earlier version than before: its store was restored, and what was known is void.
+        rewound: bool,
     },
     /// Added or modified.
     Present(Value),
@@ -57,7 +60,7 @@ pub enum Change {
     Blind(Error),
 }
 
-/// Watches objects of `resource` that carry the label `label`, until `sink` breaks.
+/// Watches objects of `resource` that carry the label `label` (empty: all), until `sink` breaks.
 pub async fn watch(
     cluster: Cluster,
     resource: Resource,
@@ -66,6 +69,7 @@ pub async fn watch(
     mut sink: impl FnMut(Change) -> ControlFlow<()> + Send,
 ) {
     let mut failures = 0;
+    let mut last = String::new();
     loop {
         let accept = match depth {
             Depth::Metadata => Accept::MetadataList,
@@ -79,12 +83,17 @@ pub async fn watch(
                 for item in &mut items {
                     name(item, &resource);
                 }
-                let change = Change::Listed { items, resource_version: listed.resource_version };
+                let rewound = earlier(&listed.resource_version, &last);
+                let resource_version = listed.resource_version;
+                let change = Change::Listed { items, resource_version, rewound };
                 if sink(change).is_break() {
                     return;
                 }
                 let until = Instant::now() + clock::between(RELIST.0, RELIST.1);
-                follow(&cluster, &resource, depth, label, &mut version, until, &mut sink).await
+                let end =
+                    follow(&cluster, &resource, depth, label, &mut version, until, &mut sink).await;
+                last = version;
+                end
             }
             Err(fault) => (Some(fault), ControlFlow::Continue(())),
         };
@@ -100,6 +109,11 @@ pub async fn watch(
             tokio::time::sleep(pause(failures)).await;
         }
     }
+}
+
+/// Whether version `a` is earlier than `b`; what is no number cannot be told.
+fn earlier(a: &str, b: &str) -> bool {
+    matches!((a.parse::<u64>(), b.parse::<u64>()), (Ok(a), Ok(b)) if a < b)
 }
 
 fn pause(failures: u32) -> Duration {
@@ -121,9 +135,13 @@ async fn follow(
     while Instant::now() < until {
         let life = clock::between(LIFE.0, LIFE.1);
         let path = format!(
-            "{}?watch=1&allowWatchBookmarks=true&labelSelector={}&resourceVersion={}&timeoutSeconds={}",
+            "{}?watch=1&allowWatchBookmarks=true{}&resourceVersion={}&timeoutSeconds={}",
             resource.collection(""),
-            escape(label),
+            if label.is_empty() {
+                String::new()
+            } else {
+                format!("&labelSelector={}", escape(label))
+            },
             escape(version),
             life.as_secs()
         );

@@ -101,20 +101,28 @@ impl Intake {
             revision = options.revision, "granted"
         );
         let start_within = options.start_within;
+        let late = late(start_within);
+        tokio::pin!(late);
         let mut partial = std::mem::take(&mut self.partial);
         let fetched = {
             let fetch = fetch(&self.shared, &self.app, grant.digest, trace.clone(), &mut partial)
                 .instrument(span);
             tokio::select! {
                 pack = fetch => Ok(pack),
-                () = late(start_within) => Err(None),
+                () = &mut late => Err(None),
                 newer = newer(&mut self.heard, &heard) => Err(newer),
             }
         };
         match fetched {
             Ok(pack) => {
                 let options = self::options(options, trace);
-                self.keep(heard, &pack, Held { stored, options }).await
+                tokio::select! {
+                    newer = self.keep(heard, &pack, Held { stored, options }) => newer,
+                    () = &mut late => {
+                        tracing::warn!(app = %self.app, epoch = %grant.epoch, "not stored in time");
+                        None
+                    }
+                }
             }
             Err(newer) => {
                 if newer.is_none() {

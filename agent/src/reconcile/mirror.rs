@@ -186,7 +186,16 @@ impl Mirror {
         let Some(watched) = inner.kinds.get_mut(kind) else { return };
         let mut moved = BTreeSet::new();
         match change {
-            Change::Listed { items, resource_version } => {
+            Change::Listed { items, resource_version, rewound } => {
+                if rewound {
+                    tracing::warn!(
+                        kind = kind.1,
+                        "the API server went back in time; all is looked at anew"
+                    );
+                    moved.extend(watched.seen.values().filter_map(|s| s.meta.owner.clone()));
+                    watched.seen.clear();
+                    inner.writes.retain(|key, _| (&key.group, &key.kind) != (&kind.0, &kind.1));
+                }
                 self.relist(watched, &inner.writes, &items, &resource_version, &mut moved);
                 self.synced.notify_waiters();
             }

@@ -48,7 +48,7 @@ fn after() -> Vec<Value> {
     set.extend((0..8).map(|n| config_map(&format!("comes{n}"), "two")));
     let service = json!({"apiVersion": "v1", "kind": "Service",
         "metadata": {"name": "web", "namespace": "shop"},
-        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
+        "spec": {"clusterIP": "None", "selector": {"app": "web"}, "ports": [{"port": 80}]}});
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount",
         "metadata": {"name": "web", "namespace": "shop"}});
     let secret = json!({"apiVersion": "v1", "kind": "Secret",

@@ -94,7 +94,7 @@ async fn a_steady_state_costs_no_request_and_a_hundred_repeats_of_the_grant_neit
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fight_slows_down_and_is_named() {
+async fn s38_a_fight_slows_down_and_is_named() {
     let (world, _agent) = settled().await;
     for n in 0..6 {
         let edit = json!({"data": {"key": format!("edit {n}")}});

@@ -34,16 +34,26 @@ async fn an_api_server_that_is_away_at_the_start_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn drift_is_seen_through_cut_expired_and_failing_watches() {
+async fn s40_drift_is_seen_through_cut_expired_failing_and_rewound_watches() {
     let world = World::new().await;
     let _agent = world.agent().await;
     world.hub.grant("web", 1, &[namespace(), config_map("web", "one")]);
     world.hub.healthy("web", 1).await;
     let gone = Status::new(410, "Expired", "too old resource version");
-    for round in 0..3 {
+    let ill = Status::new(500, "InternalError", "etcdserver: leader changed");
+    let ahead = Status::new(504, "Timeout", "Too large resource version: 9999, current: 7");
+    for round in 0..6 {
         match round {
             0 => world.cluster.faults().cut_watches(),
             1 => world.cluster.faults().fail_watches(gone.clone()),
+            2 => world.cluster.faults().fail_watches(ill.clone()),
+            3 => world.cluster.faults().fail_watches(ahead.clone()),
+            // A store that was restored from an older backup counts from an earlier version again.
+            4 => {
+                world.quiet(std::time::Duration::from_millis(500)).await;
+                world.cluster.rewind(1000);
+                world.cluster.faults().fail_watches(gone.clone());
+            }
             _ => {
                 world.cluster.faults().expire_watches(2);
                 world.cluster.faults().cut_watches();
@@ -63,17 +73,26 @@ async fn drift_is_seen_through_cut_expired_and_failing_watches() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_throttling_server_is_asked_more_slowly_and_the_release_arrives() {
+async fn s54_a_server_that_throttles_half_of_all_requests_gets_the_release_all_the_same() {
     let world = World::new().await;
     let _agent = world.agent().await;
-    let slow = Reject::new("apply", "configmaps", 429, "too many requests").retry_after(1).times(3);
+    let slow = Reject::new("apply", "*", 429, "too many requests").retry_after(1).every(2);
     world.cluster.faults().reject(slow);
-    world.hub.grant("web", 1, &[namespace(), config_map("web", "one"), config_map("db", "one")]);
-    world.hub.healthy("web", 1).await;
+    let mut set = vec![namespace()];
+    set.extend((0..10).map(|n| config_map(&format!("c{n}"), "one")));
+    world.hub.grant("web", 1, &set);
+    let failed = |book: &crate::hub::Book| {
+        book.reports.iter().any(|r| matches!(r.1.phase, Phase::Failed { .. }))
+    };
+    let healthy = world.hub.until("the release", |book| {
+        assert!(!failed(book), "nothing fails for good: {:?}", book.reports.last());
+        book.reports.last().filter(|r| r.1.phase == Phase::Healthy).map(drop)
+    });
+    healthy.await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_object_does_not_stop_the_others_and_nothing_is_pruned() {
+async fn s50_a_refused_object_stops_no_other_prunes_nothing_and_tells_no_secret() {
     let world = World::new().await;
     let _agent = world.agent().await;
     world.hub.grant("web", 1, &[namespace(), config_map("web", "one"), config_map("old", "one")]);
@@ -97,4 +116,86 @@ async fn a_refused_object_does_not_stop_the_others_and_nothing_is_pruned() {
     world.cluster.faults().accept_all();
     let text = format!("{:?}", world.hub.book.lock().unwrap().reports);
     assert!(!text.contains("hunter2"), "no secret leaves the cluster");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s39_drift_behind_a_connection_that_died_without_a_word_is_found_within_a_minute() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    world.hub.grant("web", 1, &[namespace(), config_map("web", "one")]);
+    world.hub.healthy("web", 1).await;
+    world.cluster.faults().stall_watches();
+    let edit = json!({"data": {"key": "edited"}});
+    world.cluster.merge_patch_as("robot", "", "ConfigMap", Some("shop"), "web", edit).unwrap();
+    let start = tokio::time::Instant::now();
+    while world.data("web", "key").as_deref() != Some("one") {
+        assert!(start.elapsed().as_secs() < 70, "blind for too long");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(start.elapsed().as_secs() < 62, "took {:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s41_one_kind_with_a_broken_conversion_blinds_nobody_else() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced",
+            "names": {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema":
+                {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}],
+        },
+    });
+    let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget",
+        "metadata": {"name": "w", "namespace": "shop"}, "spec": {"size": 1}});
+    world.hub.grant("widgets", 1, &[namespace(), definition, widget]);
+    world.hub.healthy("widgets", 1).await;
+    world.hub.grant("web", 1, &[config_map("web", "one")]);
+    world.hub.healthy("web", 1).await;
+    let broken = "conversion webhook for example.com/v1, Kind=Widget failed: no endpoints";
+    for verb in ["get", "list", "watch", "apply"] {
+        world.cluster.faults().reject(Reject::new(verb, "widgets.example.com", 500, broken));
+    }
+    world.cluster.faults().cut_watches();
+    let edit = json!({"data": {"key": "edited"}});
+    world.cluster.merge_patch_as("robot", "", "ConfigMap", Some("shop"), "web", edit).unwrap();
+    world
+        .until("the correction", |c| {
+            c.get("", "ConfigMap", Some("shop"), "web").unwrap()["data"]["key"] == "one"
+        })
+        .await;
+    world.hub.healthy("web", 1).await;
+    assert!(
+        world.get("example.com", "Widget", "w").is_some(),
+        "what cannot be seen is not deleted"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_that_somebody_installs_is_noticed_at_once() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget",
+        "metadata": {"name": "w", "namespace": "shop"}, "spec": {"size": 1}});
+    world.hub.grant("web", 1, &[namespace(), widget]);
+    world.hub.failed("web", 1).await;
+    world.quiet(std::time::Duration::from_secs(1)).await;
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced",
+            "names": {"kind": "Widget", "plural": "widgets", "singular": "widget", "listKind": "WidgetList"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema":
+                {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}],
+        },
+    });
+    world.cluster.create_as("kubectl-create", definition).unwrap();
+    let took =
+        world.until("the object", |c| c.get("example.com", "Widget", Some("shop"), "w").is_some());
+    let took = took.await;
+    assert!(took.as_secs() < 10, "took {took:?}");
 }

@@ -11,7 +11,7 @@ fn grant(epoch: u64, digest: model::Digest) -> Directive {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_epoch_is_not_followed() {
+async fn s48_an_older_epoch_is_not_followed() {
     let world = World::new().await;
     let _agent = world.agent().await;
     world.hub.grant("web", 5, &[namespace(), config_map("web", "five")]);
@@ -47,7 +47,7 @@ async fn a_fence_is_promised_and_kept_also_over_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hub_of_an_older_term_is_not_obeyed() {
+async fn s48_a_hub_of_an_older_term_is_not_obeyed() {
     let world = World::new().await;
     let _agent = world.agent().await;
     world.hub.book.lock().unwrap().term = 7;
@@ -95,7 +95,7 @@ async fn a_newer_grant_cuts_a_waiting_one_short() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn content_that_is_not_what_it_is_called_is_never_applied() {
+async fn s28_content_that_is_not_what_it_is_called_is_never_applied() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let objects = [namespace(), config_map("web", "one")];

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::world::{World, config_map, deployment, namespace};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_hub_drift_is_corrected_also_after_a_restart() {
+async fn s47_without_a_hub_drift_is_corrected_also_after_three_restarts() {
     let world = World::new().await;
     let agent = world.agent().await;
     let objects = [namespace(), config_map("web", "one"), deployment("web", "web:1")];
@@ -25,21 +25,24 @@ async fn without_a_hub_drift_is_corrected_also_after_a_restart() {
         .merge_patch_as("kubectl-edit", "", "ConfigMap", Some("shop"), "web", edit())
         .unwrap();
     corrected().await;
-    agent.stop().await.unwrap();
-    world
-        .cluster
-        .merge_patch_as("kubectl-edit", "", "ConfigMap", Some("shop"), "web", edit())
-        .unwrap();
-    world.cluster.delete("apps", "Deployment", Some("shop"), "web").unwrap();
-    let _agent = world.agent().await;
-    corrected().await;
-    world
-        .until("the workload", |c| c.get("apps", "Deployment", Some("shop"), "web").is_some())
-        .await;
+    let mut agent = agent;
+    for _ in 0..3 {
+        agent.stop().await.unwrap();
+        world
+            .cluster
+            .merge_patch_as("kubectl-edit", "", "ConfigMap", Some("shop"), "web", edit())
+            .unwrap();
+        world.cluster.delete("apps", "Deployment", Some("shop"), "web").unwrap();
+        agent = world.agent().await;
+        corrected().await;
+        world
+            .until("the workload", |c| c.get("apps", "Deployment", Some("shop"), "web").is_some())
+            .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_hub_is_back_nothing_is_sent_again() {
+async fn s47_when_the_hub_is_back_nothing_is_sent_again() {
     let world = World::new().await;
     let _agent = world.agent().await;
     world.hub.grant("web", 1, &[namespace(), config_map("web", "one")]);
@@ -130,4 +133,35 @@ async fn state_in_secrets_survives_a_restart_too() {
     let _agent = agent::start(config, agent::Deps::default()).await.unwrap();
     world.until("the object", |c| c.get("", "ConfigMap", Some("shop"), "web").is_some()).await;
     assert!(world.cluster.get("", "Secret", Some("tidegate-agent"), "tidegate-identity").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s49_an_agent_that_lost_its_lease_writes_no_more_and_another_takes_over() {
+    let world = World::new().await;
+    // Two ways to one cluster, so that one of two agents can be cut off from it.
+    let second = simcluster::Server::start(vec![world.cluster.clone()]).await.unwrap();
+    let mut config = world.config();
+    config.state = agent::StateAt::Secrets;
+    config.leader_election = true;
+    let mut other = config.clone();
+    std::fs::write(world.path("cut"), second.kubeconfig("eu-1")).unwrap();
+    config.kubeconfig = agent::Kubeconfig::File(world.path("cut"));
+    let first = agent::start(config, agent::Deps::default()).await.unwrap();
+    world.hub.grant("web", 1, &[namespace(), config_map("web", "one")]);
+    world.hub.healthy("web", 1).await;
+    other.join_file = None;
+    let standby = tokio::spawn(agent::start(other, agent::Deps::default()));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(!standby.is_finished(), "it stands by while the first one leads");
+    second.stop().await;
+    let _leader = standby.await.unwrap().unwrap();
+    let edit = json!({"data": {"key": "edited"}});
+    world.cluster.merge_patch_as("robot", "", "ConfigMap", Some("shop"), "web", edit).unwrap();
+    world
+        .until("the correction by the second", |c| {
+            c.get("", "ConfigMap", Some("shop"), "web").unwrap()["data"]["key"] == "one"
+        })
+        .await;
+    let ended = tokio::time::timeout(Duration::from_secs(30), first.join()).await.unwrap();
+    assert!(ended.is_err(), "the first one ends by itself");
 }

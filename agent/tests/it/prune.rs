@@ -47,7 +47,7 @@ async fn an_object_that_somebody_made_again_is_not_pruned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_set_deletes_nothing() {
+async fn s28_an_empty_set_deletes_nothing() {
     let world = World::new().await;
     let _agent = world.agent().await;
     world.hub.grant("web", 1, &[namespace(), config_map("web", "one")]);
@@ -61,7 +61,7 @@ async fn an_empty_set_deletes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mass_prune_waits_until_a_person_lifts_the_gate_for_this_epoch() {
+async fn s29_a_mass_prune_waits_until_a_person_lifts_the_gate_for_this_epoch() {
     let world = World::new().await;
     let _agent = world.agent().await;
     let mut objects = vec![namespace()];

@@ -106,6 +106,12 @@ impl Cluster {
         self.shared.state().forget_events();
     }
 
+    /// Counts versions from `by` earlier on, as a store does that was restored from a backup: the objects stay as they
+    /// are, with versions that went down, and no watch can go on.
+    pub fn rewind(&self, by: u64) {
+        self.shared.state().rewind(by);
+    }
+
     /// One object as it stands; `group` is empty for the core kinds.
     pub fn get(
         &self,

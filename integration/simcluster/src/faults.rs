@@ -26,6 +26,10 @@ pub struct Reject {
     pub resource: String,
     /// How often; `None` is always.
     pub times: Option<u32>,
+    /// Only every so many of the requests that fit; 1 is each of them.
+    pub every: u32,
+    /// Requests that fitted.
+    met: u32,
     /// The answer.
     pub answer: Status,
 }
@@ -51,6 +55,8 @@ impl Reject {
             verb: verb.to_owned(),
             resource: resource.to_owned(),
             times: None,
+            every: 1,
+            met: 0,
             answer: Status::new(code, reason, message),
         }
     }
@@ -59,6 +65,13 @@ impl Reject {
     #[must_use]
     pub fn times(mut self, times: u32) -> Reject {
         self.times = Some(times);
+        self
+    }
+
+    /// Refuses one of so many.
+    #[must_use]
+    pub fn every(mut self, every: u32) -> Reject {
+        self.every = every.max(1);
         self
     }
 
@@ -222,6 +235,10 @@ impl Faults {
         let found = settings.rejects.iter_mut().find(|reject| {
             reject.times != Some(0) && fits(&reject.verb, verb) && fits(&reject.resource, resource)
         })?;
+        found.met = found.met.wrapping_add(1);
+        if !found.met.is_multiple_of(found.every) {
+            return None;
+        }
         if let Some(times) = &mut found.times {
             *times -= 1;
         }

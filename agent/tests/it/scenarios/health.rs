@@ -70,7 +70,7 @@ pub(crate) async fn s46_a_hook_runs_once_also_when_its_job_is_cleaned_up_and_the
         json!({"apiVersion": "batch/v1", "kind": "Job",
             "metadata": {"name": name, "namespace": scene.name,
                 "annotations": {"tidegate.dev/hook": phase}},
-            "spec": {"ttlSecondsAfterFinished": 1, "template": {"spec": {"restartPolicy": "Never",
+            "spec": {"ttlSecondsAfterFinished": 5, "template": {"spec": {"restartPolicy": "Never",
                 "containers": [{"name": "main", "image": "migrate:1"}]}}}})
     };
     let set = [

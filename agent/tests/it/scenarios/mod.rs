@@ -40,6 +40,7 @@ macro_rules! play_all {
                 s05_a_namespace_on_its_way_out_names_what_holds_it_and_work_resumes
                 s07_one_invalid_object_of_fifty_stops_only_what_depends_on_it
                 s09_duplicate_list_keys_are_found_before_the_server_is_asked
+                s10_a_dead_webhook_is_named_and_the_others_go_on
                 s11_a_key_removed_from_string_data_is_removed_from_the_secret
                 s12_an_autoscaler_keeps_its_replicas;
             ownership:
@@ -55,6 +56,7 @@ macro_rules! play_all {
                 s22_a_released_app_leaves_its_data_and_takes_its_marks;
             prune:
                 s23_what_a_failed_release_wrote_is_pruned_with_it
+                s24_a_denied_prune_is_made_up_for_once_it_is_allowed
                 s25_what_somebody_made_again_is_left_alone
                 s26_a_child_with_copied_labels_survives_a_lost_inventory
                 s27_a_live_wish_to_stay_is_kept

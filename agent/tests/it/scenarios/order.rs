@@ -230,3 +230,47 @@ pub(crate) async fn s12_an_autoscaler_keeps_its_replicas(scene: &Scene) {
     let ours = entries.iter().find(|e| e["manager"] == manager.as_str()).unwrap();
     assert!(ours["fieldsV1"]["f:spec"].get("f:replicas").is_none(), "given up properly: {ours}");
 }
+
+/// A webhook that nobody serves, for config maps of the story with the label `checked`.
+pub(super) fn dead_webhook(scene: &Scene, operations: &[&str]) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": scene.name},
+        "webhooks": [{
+            "name": "check.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "failurePolicy": "Fail",
+            "clientConfig": {"service": {"name": "nobody", "namespace": scene.name}},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scene.name}},
+            "objectSelector": {"matchLabels": {"checked": "yes"}},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"],
+                "operations": operations}],
+        }],
+    })
+}
+
+pub(super) fn checked(scene: &Scene, name: &str) -> Value {
+    let mut map = scene.config_map(name, "one");
+    map["metadata"]["labels"] = json!({"checked": "yes"});
+    map
+}
+
+pub(crate) async fn s10_a_dead_webhook_is_named_and_the_others_go_on(scene: &Scene) {
+    let _agent = scene.agent().await;
+    scene.outside.create_as("kubectl-create", &scene.namespace()).await.ok();
+    let webhook = dead_webhook(scene, &["CREATE", "UPDATE"]);
+    scene.outside.create_as("kubectl-create", &webhook).await.ok();
+    // A real server takes a moment until it asks.
+    let start = tokio::time::Instant::now();
+    while scene.outside.create_as("kubectl-create", &checked(scene, "probe")).await.code != 500 {
+        assert!(start.elapsed() < crate::hub::PATIENCE, "the webhook is never asked");
+        scene.outside.delete(&checked(scene, "probe")).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    scene.grant(1, &[scene.config_map("plain", "one"), checked(scene, "web")]);
+    let named = scene.unhealthy(1, Reason::WebhookFailed).await;
+    assert!(named.contains("check.example.com"), "{named}");
+    scene.outside.until_there(&scene.config_map("plain", "")).await;
+    assert!(scene.outside.get(&checked(scene, "web")).await.is_none());
+    scene.outside.delete(&webhook).await.ok();
+    scene.healthy(1).await;
+}

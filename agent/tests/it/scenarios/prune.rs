@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{Phase, Reason};
 use serde_json::{Value, json};
 
-use super::order::{definition, widget};
+use super::order::{checked, dead_webhook, definition, widget};
 use super::outside::uid;
 use super::scene::{Scene, delete_all, namespace, quiet, requests};
 
@@ -173,4 +173,34 @@ pub(crate) async fn s26_a_child_with_copied_labels_survives_a_lost_inventory(sce
     scene.healthy(2).await;
     assert!(scene.outside.get(&old).await.is_none(), "known again by its marks");
     assert_eq!(scene.data("child").await.as_deref(), Some("theirs"));
+}
+
+pub(crate) async fn s24_a_denied_prune_is_made_up_for_once_it_is_allowed(scene: &Scene) {
+    let agent = scene.agent().await;
+    let old = checked(scene, "old");
+    let base = [scene.namespace(), scene.config_map("web", "one")];
+    scene.grant(1, &[base[0].clone(), base[1].clone(), old.clone()]);
+    scene.healthy(1).await;
+    let webhook = dead_webhook(scene, &["DELETE"]);
+    scene.outside.create_as("kubectl-create", &webhook).await.ok();
+    let start = tokio::time::Instant::now();
+    loop {
+        let probe = checked(scene, "probe");
+        scene.outside.create_as("kubectl-create", &probe).await;
+        if scene.outside.delete(&probe).await.code == 500 {
+            break;
+        }
+        assert!(start.elapsed() < crate::hub::PATIENCE, "the webhook is never asked");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    scene.grant(2, &base);
+    let start = tokio::time::Instant::now();
+    while requests(&agent, "delete", "500") == 0 {
+        assert!(start.elapsed() < crate::hub::PATIENCE, "nothing was tried");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(scene.outside.get(&old).await.is_some());
+    scene.outside.delete(&webhook).await.ok();
+    scene.outside.until_gone(&old).await;
+    scene.healthy(2).await;
 }

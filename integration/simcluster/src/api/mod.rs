@@ -10,6 +10,8 @@ mod read;
 
 mod access;
 
+mod webhooks;
+
 mod options;
 
 mod route;
@@ -140,6 +142,7 @@ fn dispatch(
     if let Some(user) = access::User::of(ask) {
         access::check(&shared.state(), ask, &user, verb, &kind, &objects)?;
     }
+    webhooks::check(&shared.state(), ask, verb, &kind, &objects)?;
     match verb {
         "get" => read::get(shared, ask, &kind, &objects),
         "list" => read::list(shared, ask, &kind, &objects),

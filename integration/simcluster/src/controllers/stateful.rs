@@ -20,10 +20,31 @@ pub(super) fn step(pass: &mut Pass<'_>) {
     };
     for set in pass.state.all("apps", "StatefulSet") {
         if !is_deleting(&set) {
+            adopt(pass, &kind, &pods, &set);
             let revision = format!("{}-{}", name(&set), hash(&set["spec"]["template"]));
             arrange(pass, &kind, &pods, &set, &revision);
             status(pass, &kind, &set, &revision);
         }
+    }
+}
+
+/// Takes over pods of its name that nobody owns: those of a set that went without them.
+fn adopt(pass: &mut Pass<'_>, kind: &Kind, pods: &Kind, set: &Value) {
+    let Some(labels) = set["spec"]["selector"]["matchLabels"].as_object() else { return };
+    let prefix = format!("{}-", name(set));
+    let free = |pod: &Value| {
+        let ordinal = name(pod).strip_prefix(&prefix).is_some_and(|n| n.parse::<u32>().is_ok());
+        let metadata = &pod["metadata"];
+        ordinal
+            && !is_deleting(pod)
+            && metadata["namespace"] == set["metadata"]["namespace"]
+            && metadata["ownerReferences"][0].is_null()
+            && labels.iter().all(|(label, value)| metadata["labels"][label] == *value)
+    };
+    for pod in pass.state.all("", "Pod").into_iter().filter(|pod| free(pod)) {
+        let owner = pod_of(kind, set, name(&pod))["metadata"]["ownerReferences"].clone();
+        let write = crate::ops::Write::by(CONTROLLER, "");
+        pass.edit(pods, &pod, &write, |pod| pod["metadata"]["ownerReferences"] = owner);
     }
 }
 

@@ -78,6 +78,22 @@ impl State {
         state
     }
 
+    /// Every version goes down, and no event is remembered.
+    pub(crate) fn rewind(&mut self, by: u64) {
+        self.version = self.version.saturating_sub(by).max(1);
+        let mut next = 0;
+        for table in self.tables.values_mut() {
+            for object in table.items.values_mut() {
+                next += 1;
+                let mut older = (**object).clone();
+                older["metadata"]["resourceVersion"] = json!(next.to_string());
+                *object = Arc::new(older);
+            }
+        }
+        self.version = self.version.max(next);
+        self.forget_events();
+    }
+
     /// The same again, with nobody watching.
     pub(crate) fn copy(&self) -> State {
         let table = |table: &Table| Table {
