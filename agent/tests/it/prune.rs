@@ -35,12 +35,15 @@ async fn an_object_that_somebody_made_again_is_not_pruned() {
     let world = World::new().await;
     let agent = world.agent().await;
     let both = [namespace(), config_map("web", "one"), config_map("old", "one")];
-    world.hub.grant("web", 1, &both);
+    // Or the first grant, which still wants the object, might adopt the new one before the second is heard.
+    let options =
+        || GrantOptions { choices: br#"{"adopt": "Never"}"#.to_vec(), ..GrantOptions::default() };
+    world.hub.grant_with("web", 1, &both, options());
     world.hub.healthy("web", 1).await;
     agent.stop().await.unwrap();
     world.cluster.delete("", "ConfigMap", Some("shop"), "old").unwrap();
     world.cluster.create_as("kubectl-create", config_map("old", "theirs")).unwrap();
-    world.hub.grant("web", 2, &both[..2]);
+    world.hub.grant_with("web", 2, &both[..2], options());
     let _agent = world.agent().await;
     world.hub.healthy("web", 2).await;
     assert_eq!(world.data("old", "key").as_deref(), Some("theirs"));

@@ -41,14 +41,16 @@ pub(crate) async fn s25_what_somebody_made_again_is_left_alone(scene: &Scene) {
     let agent = scene.agent().await;
     let old = scene.config_map("old", "one");
     let base = [scene.namespace(), scene.config_map("web", "one")];
-    scene.grant(1, &[base[0].clone(), base[1].clone(), old.clone()]);
+    // Or the first grant, which still wants the object, might adopt the new one before the second is heard.
+    let choices = json!({"adopt": "Never"});
+    scene.grant_choosing(1, &[base[0].clone(), base[1].clone(), old.clone()], &choices);
     scene.healthy(1).await;
     agent.stop().await.unwrap();
     scene.outside.delete(&old).await.ok();
     scene.outside.until_gone(&old).await;
     let theirs = scene.config_map("old", "theirs");
     let theirs = uid(&scene.outside.create_as("kubectl-create", &theirs).await.ok());
-    scene.grant(2, &base);
+    scene.grant_choosing(2, &base, &choices);
     let _agent = scene.agent().await;
     scene.healthy(2).await;
     assert_eq!(uid(&scene.outside.get(&old).await.unwrap()), theirs);
