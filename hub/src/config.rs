@@ -65,6 +65,12 @@ pub struct Serve {
     /// The program `helm`; default: beside this one, or on the PATH
     #[arg(long, value_name = "PROGRAM", env = "TIDEGATE_HELM")]
     pub helm: Option<PathBuf>,
+    /// Prometheus that measurements of waves are asked of, such as `http://prometheus:9090`
+    #[arg(long, value_name = "URL", env = "TIDEGATE_PROMETHEUS")]
+    pub prometheus: Option<String>,
+    /// File with the key that signs questions by HTTP; made when it is not there: DIR/check.key
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_CHECK_KEY")]
+    pub check_key: Option<PathBuf>,
     /// Form of the log on stderr
     #[arg(long, value_enum, default_value_t = LogArg::Text, env = "TIDEGATE_LOG")]
     pub log: LogArg,
@@ -104,6 +110,8 @@ impl Serve {
             policy: None,
             kustomize: None,
             helm: None,
+            prometheus: None,
+            check_key: None,
             log: LogArg::Text,
             otlp: None,
         }

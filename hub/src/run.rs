@@ -13,6 +13,7 @@ use crate::{
     engine::{self, Desk, Fleet},
     grpc,
     http::{self, AdminToken},
+    measure::{self, Measures},
     pki::{self, Authority},
     policy::{self, PolicyFile},
     registry::{self, Registry},
@@ -56,6 +57,9 @@ pub enum Error {
     /// The logs cannot be folded, or the driver ended.
     #[error("drive the rollouts")]
     Engine(#[from] engine::Error),
+    /// The key of checks cannot be read or made.
+    #[error(transparent)]
+    Measure(#[from] measure::KeyError),
     /// The admin token cannot be read or made.
     #[error(transparent)]
     Token(#[from] http::TokenError),
@@ -129,6 +133,8 @@ async fn start_on(
         shutdown.clone(),
     )
     .await?;
+    let measures = Measures::open(config.prometheus.clone(), config.check_key.as_deref(), dir)?;
+    measure::start(engine.clone(), measures, clock.clone(), shutdown.clone());
     let agents = grpc::serve(
         grpc::AgentsConfig::new(config.agents),
         grpc::Parts {

@@ -50,7 +50,7 @@ mod amount;
 mod window;
 
 pub use amount::Amount;
-pub use ask::{Question, answer, question};
+pub use ask::{Question, question};
 #[cfg(feature = "mutations")]
 pub use bug::Bug;
 pub use command::{Refusal, Verb, command, stamp};

@@ -1,12 +1,12 @@
 //! Verbs about gates, tolerance and content.
 
-use model::{Digest, Reason};
+use model::{Digest, Reason, RolloutId};
 
 use super::{Answer, Desk, Refusal, stage_word};
 use crate::{
     bug::Bug,
     decide::may_approve,
-    event::{Act, Event, Judgement},
+    event::{self, Act, Event, Judgement},
     gate::{ApprovalRule, Gate},
     state::{Cause, Rollout, RolloutState, Stage, WaveState},
 };
@@ -197,6 +197,23 @@ impl Desk<'_> {
         }
         self.reason()?;
         Ok(self.acted(rollout, Act::Tolerate { wave: index, failures }))
+    }
+
+    pub(super) fn measured(
+        &self,
+        (rollout, wave): (RolloutId, usize),
+        answer: event::Answer,
+        message: &str,
+    ) -> Answer {
+        let active = self.active()?;
+        let asked = active.waves.get(wave).filter(|w| {
+            active.id == rollout && w.state == WaveState::Proving && w.spec.after.analysis.is_some()
+        });
+        if asked.is_none() {
+            return self.no(Reason::Refused, "nobody waits for the answer", "nothing to do");
+        }
+        let (message, at) = (message.to_owned(), self.look.now.wall);
+        Ok(Event::Answered { rollout, wave, answer, message, at })
     }
 
     pub(super) fn condemn(&self, release: Option<&str>) -> Answer {

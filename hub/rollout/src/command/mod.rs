@@ -6,10 +6,10 @@
 mod brake;
 mod gate;
 
-use model::{ClusterUid, Digest, Reason};
+use model::{ClusterUid, Digest, Reason, RolloutId};
 
 use crate::{
-    event::Event,
+    event::{self, Event},
     evidence::Look,
     gate::Gate,
     obs::{Now, Obs},
@@ -86,6 +86,17 @@ pub enum Verb {
         /// How many in all.
         failures: u32,
     },
+    /// A measurement was answered: the hub's own word, never a person's.
+    Measured {
+        /// Which rollout.
+        rollout: RolloutId,
+        /// Index of the wave.
+        wave: usize,
+        /// What the answer says.
+        answer: event::Answer,
+        /// In words.
+        message: String,
+    },
     /// Never roll this content out (again).
     Condemn {
         /// Short or full commit of a remembered release; HEAD when absent.
@@ -141,6 +152,9 @@ pub fn command(
         Verb::Promote { wave } => desk.open_by_force(wave.as_deref(), &Gate::Soak),
         Verb::Expedite { divisor } => desk.expedite(*divisor),
         Verb::Tolerate { wave, failures } => desk.tolerate(wave.as_deref(), *failures),
+        Verb::Measured { rollout, wave, answer, message } => {
+            desk.measured((*rollout, *wave), *answer, message)
+        }
         Verb::Condemn { release } => desk.condemn(release.as_deref()),
         Verb::Absolve { release } => desk.absolve(release.as_deref()),
     }
@@ -180,6 +194,7 @@ impl Verb {
             Verb::Promote { .. } => "promote a wave of",
             Verb::Expedite { .. } => "expedite",
             Verb::Tolerate { .. } => "tolerate failures of",
+            Verb::Measured { .. } => "measure a wave of",
             Verb::Condemn { .. } => return format!("condemn a release of `{}`", app.name),
             Verb::Absolve { .. } => return format!("absolve a release of `{}`", app.name),
         };
@@ -203,6 +218,7 @@ impl Verb {
             | Verb::Approve { .. }
             | Verb::Reject { .. }
             | Verb::Revoke { .. }
+            | Verb::Measured { .. }
             | Verb::Condemn { .. } => Role::Operator,
             Verb::Resume { accept: true }
             | Verb::Override { .. }
@@ -232,6 +248,7 @@ impl Verb {
             | Verb::Approve { .. }
             | Verb::Reject { .. }
             | Verb::Revoke { .. }
+            | Verb::Measured { .. }
             | Verb::Condemn { .. } => false,
         }
     }
