@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use model::{ClusterName, RolloutId, WaveName};
 
 use crate::{
+    event::{Answer, Event},
     evidence::Look,
     gate::{Analysis, Gate},
     obs::{Now, Obs},
@@ -58,4 +59,19 @@ pub fn question(app: &App, now: Now, obs: &Obs) -> Option<Question> {
         others: names(others),
         due: again.unwrap_or(now.wall),
     })
+}
+
+/// What an answer becomes; nothing, when nobody waits for it any more.
+pub fn answer(
+    app: &App,
+    (rollout, wave): (RolloutId, usize),
+    answer: Answer,
+    message: &str,
+    now: Now,
+) -> Option<Event> {
+    let active = app.active.as_ref().filter(|r| r.id == rollout)?;
+    let asked = active.waves.get(wave).filter(|w| w.state == WaveState::Proving)?;
+    asked.spec.after.analysis.as_ref()?;
+    let message = message.to_owned();
+    Some(Event::Answered { rollout, wave, answer, message, at: now.wall })
 }

@@ -14,13 +14,13 @@ pub mod sim;
 
 pub mod view;
 
-mod ask;
 mod explain;
 mod wakeup;
 
 mod decide;
 
 mod command;
+mod ask;
 
 pub mod check;
 
@@ -50,7 +50,7 @@ mod amount;
 mod window;
 
 pub use amount::Amount;
-pub use ask::{Question, question};
+pub use ask::{Question, answer, question};
 #[cfg(feature = "mutations")]
 pub use bug::Bug;
 pub use command::{Refusal, Verb, command, stamp};

@@ -7,6 +7,7 @@ use crate::{
     bug::Bug,
     decide::may_approve,
     event::{self, Act, Event, Judgement},
+    evidence::Look,
     gate::{ApprovalRule, Gate},
     state::{Cause, Rollout, RolloutState, Stage, WaveState},
 };
@@ -205,15 +206,11 @@ impl Desk<'_> {
         answer: event::Answer,
         message: &str,
     ) -> Answer {
-        let active = self.active()?;
-        let asked = active.waves.get(wave).filter(|w| {
-            active.id == rollout && w.state == WaveState::Proving && w.spec.after.analysis.is_some()
-        });
-        if asked.is_none() {
-            return self.no(Reason::Refused, "nobody waits for the answer", "nothing to do");
+        let Look { app, now, .. } = self.look;
+        match crate::ask::answer(app, (rollout, wave), answer, message, now) {
+            Some(event) => Ok(event),
+            None => self.no(Reason::Refused, "nobody waits for the answer", "nothing to do"),
         }
-        let (message, at) = (message.to_owned(), self.look.now.wall);
-        Ok(Event::Answered { rollout, wave, answer, message, at })
     }
 
     pub(super) fn condemn(&self, release: Option<&str>) -> Answer {
