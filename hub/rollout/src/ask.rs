@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use model::{ClusterName, RolloutId, WaveName};
 
 use crate::{
-    event::{Answer, Event},
+    act::Answer,
+    event::Event,
     evidence::Look,
     gate::{Analysis, Gate},
     obs::{Now, Obs},

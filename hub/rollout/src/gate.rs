@@ -74,6 +74,13 @@ pub struct ApprovalRule {
     pub ttl: Duration,
 }
 
+impl ApprovalRule {
+    /// Whether somebody of these groups may approve.
+    pub fn admits(&self, groups: &BTreeSet<String>) -> bool {
+        self.groups.is_empty() || !self.groups.is_disjoint(groups)
+    }
+}
+
 impl Default for ApprovalRule {
     fn default() -> Self {
         ApprovalRule {

@@ -82,10 +82,10 @@ fn judgement(look: Look<'_>, candidate: &Candidate) -> Judgement {
     let head = look.app.head.as_ref();
     let same_commit = head.filter(|h| h.revision.commit == candidate.commit);
     // A release that a person ended, that was undone, or that nobody proved, does not start again by itself.
-    if let Some(Verdict::Rollout(id)) = same_commit.map(|h| &h.verdict) {
-        if look.app.stable_rollout != Some(*id) {
-            return Judgement::Keep;
-        }
+    if let Some(Verdict::Rollout(id)) = same_commit.map(|h| &h.verdict)
+        && look.app.stable_rollout != Some(*id)
+    {
+        return Judgement::Keep;
     }
     if candidate.variants.is_empty() {
         return start(look, candidate); // which the plan refuses, and says why

@@ -35,6 +35,7 @@ mod apply;
 mod evidence;
 
 mod event;
+mod act;
 mod state;
 
 mod assign;
@@ -49,13 +50,14 @@ mod gate;
 mod amount;
 mod window;
 
+pub use act::{Act, Answer, Judgement, LaneChange};
 pub use amount::Amount;
 pub use ask::{Question, answer, question};
 #[cfg(feature = "mutations")]
 pub use bug::Bug;
 pub use command::{Refusal, Verb, command, stamp};
 pub use decide::{Scan, decide};
-pub use event::{Act, Answer, Event, Judgement, LaneChange, MemberChange, Start, WaveChange};
+pub use event::{Event, MemberChange, Start, WaveChange};
 pub use explain::{Blocker, Step, explain, explain_cluster, path};
 pub use faults::circle;
 pub use gate::{After, Analysis, ApprovalRule, Ask, Before, DependsOn, Expectation, Gate, Scope};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use model::{ClusterName, ClusterUid, Grant};
 
 use crate::{
-    event::LaneChange,
+    act::LaneChange,
     state::{App, Given, Holding, InLane},
 };
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    event::{Act, Answer, Judgement},
+    act::{Act, Answer, Judgement},
     state::{Actor, App, Approval, Condemned, Override},
 };
 

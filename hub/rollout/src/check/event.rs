@@ -6,7 +6,8 @@ use model::{ClusterUid, Epoch, Grant, Phase, Report};
 
 use super::gate;
 use crate::{
-    event::{Event, LaneChange, MemberChange, Start, WaveChange},
+    act::LaneChange,
+    event::{Event, MemberChange, Start, WaveChange},
     obs::{Now, Obs},
     state::{App, Kind, Member, MemberState, Outcome, Rollout, RolloutState, WaveState},
 };

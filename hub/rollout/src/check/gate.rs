@@ -1,11 +1,17 @@
 //! What must hold of gates, people, the catch-up lane and clusters that are no longer targets.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each law is about the events it names; the others are for the other laws"
+)]
+
 use std::collections::BTreeSet;
 
 use model::{ClusterUid, Commit, Grant};
 
 use crate::{
-    event::{Act, Event, Judgement, Start},
+    act::{Act, Judgement},
+    event::{Event, Start},
     gate::{Gate, Scope},
     obs::{Now, Obs},
     removal::tombstone,
@@ -33,7 +39,9 @@ impl Append<'_> {
                 self.joined(cluster, *wave, *target, found);
             }
             Event::Untargeted { clusters, commit, .. } => {
-                clusters.iter().for_each(|uid| self.left_out(uid, commit, found));
+                for uid in clusters {
+                    self.left_out(uid, commit, found);
+                }
             }
             Event::CaughtUp { cluster, grant, .. } => self.caught_up(cluster, *grant, found),
             Event::Acted { act, by, .. } => self.acted(act, by, found),
@@ -47,11 +55,11 @@ impl Append<'_> {
             Event::Begun { by, .. }
             | Event::Paused { by, .. }
             | Event::Retried { by, .. }
-            | Event::Skipped { by, .. } => needs(by, Role::Operator, found),
+            | Event::Skipped { by, .. }
+            | Event::Ended { by: Some(by), .. } => needs(by, Role::Operator, found),
             Event::Resumed { by, accept, .. } => {
                 needs(by, if *accept { Role::Admin } else { Role::Operator }, found);
             }
-            Event::Ended { by: Some(by), .. } => needs(by, Role::Operator, found),
             _ => {}
         }
     }
@@ -116,29 +124,8 @@ impl Append<'_> {
                 found.push(format!("I1: {uid} is granted before {} is ready there", on.app));
             }
         }
-        self.apart(rollout, uid, member, found);
+        apart(rollout, uid, member, found);
         self.pace(rollout, found);
-    }
-
-    /// Spread and pairs, counted from the members themselves.
-    fn apart(self, rollout: &Rollout, uid: &ClusterUid, member: &Member, found: &mut Vec<String>) {
-        let spec = &rollout.waves[member.wave].spec;
-        let Some(place) = &member.place else { return };
-        let flying =
-            || rollout.members.iter().filter(|(other, m)| *other != uid && m.state.takes_slot());
-        let places = || flying().filter_map(|(_, m)| m.place.as_ref());
-        if let (Some(spread), Some(domain)) = (&spec.spread, &place.domain) {
-            let mut domains: BTreeSet<_> = places().filter_map(|p| p.domain.as_ref()).collect();
-            domains.insert(domain);
-            if domains.len() > spread.max as usize {
-                found
-                    .push(format!("I1: {uid} is granted with {} domains in flight", domains.len()));
-            }
-        }
-        let twin = |p: &&Box<crate::release::Place>| p.pair.is_some() && p.pair == place.pair;
-        if spec.separate.is_some() && places().any(|p| twin(&p)) {
-            found.push(format!("I1: {uid} is granted with its partner in flight"));
-        }
     }
 
     fn pace(self, rollout: &Rollout, found: &mut Vec<String>) {
@@ -299,18 +286,38 @@ impl Append<'_> {
         let Some(rollout) = &self.before.active else { return };
         if let Act::Approve { wave, stage, release, .. } = act {
             let spec = &rollout.waves[*wave].spec;
-            let rule = match stage {
+            let asked = match stage {
                 Stage::Before => spec.before.approval.as_ref(),
                 Stage::After => spec.after.approval.as_ref(),
             };
             let author = rollout.release.author.as_deref().unwrap_or_default();
-            if rule.is_none_or(|r| r.not_author && by.wrote(author)) {
+            if asked.is_none_or(|r| r.not_author && by.wrote(author)) {
                 found.push(format!("I10: {} approves and may not", by.name));
             }
             if *release != rollout.release.variants.digest() {
                 found.push("I10: an approval of another release".to_owned());
             }
         }
+    }
+}
+
+/// Spread and pairs, counted from the members themselves.
+fn apart(rollout: &Rollout, uid: &ClusterUid, member: &Member, found: &mut Vec<String>) {
+    let spec = &rollout.waves[member.wave].spec;
+    let Some(place) = &member.place else { return };
+    let flying =
+        || rollout.members.iter().filter(|(other, m)| *other != uid && m.state.takes_slot());
+    let places = || flying().filter_map(|(_, m)| m.place.as_ref());
+    if let (Some(spread), Some(domain)) = (&spec.spread, &place.domain) {
+        let mut domains: BTreeSet<_> = places().filter_map(|p| p.domain.as_ref()).collect();
+        domains.insert(domain);
+        if domains.len() > spread.max as usize {
+            found.push(format!("I1: {uid} is granted with {} domains in flight", domains.len()));
+        }
+    }
+    let twin = |p: &crate::release::Place| p.pair.is_some() && p.pair == place.pair;
+    if spec.separate.is_some() && places().any(|p| twin(p)) {
+        found.push(format!("I1: {uid} is granted with its partner in flight"));
     }
 }
 

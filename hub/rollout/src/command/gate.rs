@@ -4,9 +4,9 @@ use model::{Digest, Reason, RolloutId};
 
 use super::{Answer, Desk, Refusal, stage_word};
 use crate::{
+    act::{self, Act, Judgement},
     bug::Bug,
-    decide::may_approve,
-    event::{self, Act, Event, Judgement},
+    event::Event,
     evidence::Look,
     gate::{ApprovalRule, Gate},
     state::{Cause, Rollout, RolloutState, Stage, WaveState},
@@ -54,7 +54,7 @@ impl Desk<'_> {
         let index = self.wave(rollout, wave)?;
         let (stage, rule) = self.asked(rollout, index)?;
         self.not_condemned(rollout)?;
-        if !may_approve(rule, &self.by.groups) {
+        if !rule.admits(&self.by.groups) {
             let groups = rule.groups.iter().cloned().collect::<Vec<_>>().join(", ");
             let why = format!("{} is in none of the groups {groups}", self.by.name);
             return self.no(Reason::NotAllowed, why, format!("ask somebody of {groups}"));
@@ -203,7 +203,7 @@ impl Desk<'_> {
     pub(super) fn measured(
         &self,
         (rollout, wave): (RolloutId, usize),
-        answer: event::Answer,
+        answer: act::Answer,
         message: &str,
     ) -> Answer {
         let Look { app, now, .. } = self.look;

@@ -9,7 +9,8 @@ mod gate;
 use model::{ClusterUid, Digest, Reason, RolloutId};
 
 use crate::{
-    event::{self, Event},
+    act,
+    event::Event,
     evidence::Look,
     gate::Gate,
     obs::{Now, Obs},
@@ -93,7 +94,7 @@ pub enum Verb {
         /// Index of the wave.
         wave: usize,
         /// What the answer says.
-        answer: event::Answer,
+        answer: act::Answer,
         /// In words.
         message: String,
     },
@@ -325,15 +326,13 @@ impl<'a> Desk<'a> {
             };
             return Ok(index);
         };
-        match rollout.waves.iter().position(|w| w.spec.name.as_str() == name) {
-            Some(index) => Ok(index),
-            None => {
-                let names = rollout.waves.iter().map(|w| w.spec.name.to_string());
-                let names = names.collect::<Vec<_>>().join(", ");
-                let why = format!("it has no wave `{name}`");
-                self.no(Reason::NotFound, why, format!("its waves are {names}"))
-            }
+        if let Some(index) = rollout.waves.iter().position(|w| w.spec.name.as_str() == name) {
+            return Ok(index);
         }
+        let names = rollout.waves.iter().map(|w| w.spec.name.to_string());
+        let names = names.collect::<Vec<_>>().join(", ");
+        let why = format!("it has no wave `{name}`");
+        self.no(Reason::NotFound, why, format!("its waves are {names}"))
     }
 }
 

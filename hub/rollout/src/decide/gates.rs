@@ -218,11 +218,7 @@ pub(crate) fn approvals(
     };
     let counts = wave.approvals.iter().filter(|a| {
         let bound = a.release == release && a.strategy == strategy && a.members == members;
-        a.stage == stage
-            && bound
-            && !a.revoked
-            && lasts(a.expires)
-            && may_approve(rule, &a.by.groups)
+        a.stage == stage && bound && !a.revoked && lasts(a.expires) && rule.admits(&a.by.groups)
     });
     let mut people: BTreeSet<&str> = counts.map(|a| a.by.name.as_str()).collect();
     if look.app.has(Bug::AnyApproval) {
@@ -230,11 +226,6 @@ pub(crate) fn approvals(
         people.extend(past.map(|a| a.by.name.as_str()));
     }
     u32::try_from(people.len()).unwrap_or(u32::MAX)
-}
-
-/// Whether somebody of these groups may approve.
-pub(crate) fn may_approve(rule: &ApprovalRule, groups: &BTreeSet<String>) -> bool {
-    rule.groups.is_empty() || !rule.groups.is_disjoint(groups)
 }
 
 /// Too many members that are unhealthy on what they run, before the wave has touched them.

@@ -7,8 +7,9 @@ use model::{ClusterUid, Digest, Grant, Phase};
 
 use super::member::complaint;
 use crate::{
+    act::LaneChange,
     bug::Bug,
-    event::{Event, LaneChange},
+    event::Event,
     evidence::{FLAP, Look},
     release::Variants,
     state::{FailureWhy, InLane, LaneRules, MemberState, Rollout, WaveState},
@@ -143,9 +144,9 @@ fn progress(look: Look<'_>, rules: &LaneRules, uid: &ClusterUid, lane: &InLane) 
         }
         Phase::Healthy | Phase::Degraded { .. } | Phase::Applying | Phase::Failed { .. } => {
             let took = report.applying_for.saturating_sub(report.healthy_for);
-            let late = took > rules.settings.progress_deadline
+            let overdue = took > rules.settings.progress_deadline
                 || report.bad_for > rules.settings.progress_deadline.max(FLAP);
-            (flying && late).then(|| fail(FailureWhy::ProgressDeadline, complaint(report)))
+            (flying && overdue).then(|| fail(FailureWhy::ProgressDeadline, complaint(report)))
         }
     }
 }

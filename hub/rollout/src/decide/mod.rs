@@ -20,7 +20,7 @@ mod gates;
 
 mod cluster;
 
-pub(crate) use gates::{Closed, after, before, continuous, for_member, may_approve, next_window};
+pub(crate) use gates::{Closed, after, before, continuous, for_member, next_window};
 pub(crate) use grant::{Apart, busy, free_slots, is_probing, kept_apart, pace_left};
 pub(crate) use lane::{is_behind, is_on, proven};
 pub(crate) use member::DARK_STEPS;
@@ -102,12 +102,11 @@ impl Scan {
         let event = self.facts(look).or_else(|| wave::brake(look)).or_else(|| {
             self.judge(look).or_else(|| self.members(look)).or_else(|| self.rest(look))
         });
-        match &event {
-            Some(event) => self.note(event),
-            None => {
-                self.last.clear();
-                self.quiet = true;
-            }
+        if let Some(event) = &event {
+            self.note(event);
+        } else {
+            self.last.clear();
+            self.quiet = true;
         }
         event
     }

@@ -64,15 +64,12 @@ pub(crate) fn closed(look: Look<'_>, rollout: &Rollout, index: usize, gate: &Clo
         }
         Closed::Analysis => analysis(look, rollout, index),
     };
-    let status = match gate {
-        Closed::Freeze | Closed::Clock => status,
-        _ => {
-            let app = &look.app.name;
-            let gate = gate.gate();
-            let command =
-                format!("tidegate rollout override {app} {gate} --wave {name} --reason TEXT");
-            status.fix("open it by force (admin)", command)
-        }
+    let status = if matches!(gate, Closed::Freeze | Closed::Clock) {
+        status
+    } else {
+        let (app, gate) = (&look.app.name, gate.gate());
+        let command = format!("tidegate rollout override {app} {gate} --wave {name} --reason TEXT");
+        status.fix("open it by force (admin)", command)
     };
     Blocker { status, wave: Some(name.clone()), clusters: Vec::new() }
 }

@@ -70,13 +70,14 @@ fn behind(look: Look<'_>) -> Vec<Blocker> {
     let waiting: Vec<ClusterUid> = waiting.map(|(uid, _)| uid.clone()).collect();
     let commit = stable.commit().short();
     let mut blockers = Vec::new();
-    let mut say = |reason, clusters: Vec<ClusterUid>, what: &str| {
+    let mut say = |reason: Reason, clusters: Vec<ClusterUid>, what: &str| {
         if clusters.is_empty() {
             return;
         }
-        let names = words::list(clusters.iter().map(|uid| match reason {
-            Reason::BehindProven => super::cluster::behind(look, uid, &words::name(look, uid)),
-            _ => words::name(look, uid),
+        let names = words::list(clusters.iter().map(|uid| {
+            let name = words::name(look, uid);
+            let behind = reason == Reason::BehindProven;
+            if behind { super::cluster::behind(look, uid, &name) } else { name }
         }));
         let message = format!("{} {what} {commit}: {names}", words::clusters(clusters.len()));
         let status = Status::because(reason, message);

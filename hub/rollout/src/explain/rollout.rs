@@ -177,18 +177,9 @@ fn open(look: Look<'_>, rollout: &Rollout, index: usize) -> Vec<Blocker> {
     let mut blockers = Vec::new();
     let flight = of(MemberState::takes_slot);
     let mut queued = of(|s| *s == MemberState::Queued);
-    let shut = decide::continuous(look, rollout, index);
-    if !queued.is_empty() && !shut.is_empty() {
-        let waiting = || queued.iter().map(|(uid, _)| (*uid).clone()).collect();
-        blockers.extend(shut.iter().map(|closed| Blocker {
-            clusters: waiting(),
-            ..gate::closed(look, rollout, index, closed)
-        }));
-        queued.clear();
-    }
-    if !queued.is_empty() && decide::pace_left(look, rollout) == 0 {
-        let message = format!("{} of {name} wait for the pace", words::clusters(queued.len()));
-        blockers.push(blocker(rollout, Reason::WaitingForPace, message, &queued));
+    let shut = shut(look, rollout, index, &queued);
+    if !shut.is_empty() {
+        blockers.extend(shut);
         queued.clear();
     }
     if !queued.is_empty() && free_slots(look, rollout, index) == 0 {
@@ -239,6 +230,22 @@ fn open(look: Look<'_>, rollout: &Rollout, index: usize) -> Vec<Blocker> {
         blockers.push(Blocker { wave: Some(name.clone()), ..Blocker::app(status) });
     }
     blockers
+}
+
+/// What keeps every member that waits from its grant: a closed gate, or the pace.
+fn shut(look: Look<'_>, rollout: &Rollout, index: usize, queued: &Held<'_>) -> Vec<Blocker> {
+    if queued.is_empty() {
+        return Vec::new();
+    }
+    let closed = decide::continuous(look, rollout, index);
+    if closed.is_empty() && decide::pace_left(look, rollout) == 0 {
+        let (n, name) = (words::clusters(queued.len()), &rollout.waves[index].spec.name);
+        let message = format!("{n} of {name} wait for the pace");
+        return vec![blocker(rollout, Reason::WaitingForPace, message, queued)];
+    }
+    let waiting = || queued.iter().map(|(uid, _)| (*uid).clone()).collect();
+    let say = |gate| Blocker { clusters: waiting(), ..gate::closed(look, rollout, index, gate) };
+    closed.iter().map(say).collect()
 }
 
 /// A queued member that a free slot does not help.
@@ -396,9 +403,10 @@ pub(crate) fn wave_status(look: Look<'_>, rollout: &Rollout, index: usize) -> St
         (WaveState::Locked | WaveState::Gated, None) => {
             let turn = rollout.current_wave() == Some(index);
             let own = if turn { in_wave(look, rollout, index) } else { Vec::new() };
-            own.into_iter().next().map(|b| b.status).unwrap_or_else(|| {
-                Status::because(Reason::WaitingForEarlierWave, format!("{name} has not opened"))
-            })
+            own.into_iter().next().map_or_else(
+                || Status::because(Reason::WaitingForEarlierWave, format!("{name} has not opened")),
+                |b| b.status,
+            )
         }
         (WaveState::Open | WaveState::Proving, None) => {
             let own = in_wave(look, rollout, index).into_iter().next().map(|b| b.status);

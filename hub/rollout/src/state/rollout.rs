@@ -205,8 +205,8 @@ impl Rollout {
     /// Digest of a wave's members, as approvals are bound to them.
     pub fn members_digest(&self, wave: usize) -> Digest {
         let order = self.waves.get(wave).map_or(&[][..], |w| &w.order);
-        let text: String = order.iter().map(|uid| format!("{uid}\n")).collect();
-        Digest::of(text.as_bytes())
+        let names: Vec<_> = order.iter().map(ClusterUid::as_str).collect();
+        Digest::of(names.join("\n").as_bytes())
     }
 
     /// Changes one member and keeps the wave's tally true. The only way to change a member.
