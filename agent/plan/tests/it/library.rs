@@ -227,6 +227,21 @@ fn what_is_on_its_way_out_or_not_observed_is_never_healthy() {
     assert!(naive > 100, "a judge who believes every status is caught by only {naive} cases");
 }
 
+#[test]
+fn what_is_being_worked_on_is_not_broken_and_what_failed_is() {
+    let of = |reason: &str| {
+        let ready = json!({"type": "Ready", "status": "False", "reason": reason});
+        let status = json!({"conditions": [ready]});
+        let kind = json!({"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "status": status});
+        health(&kind, &HealthContext::timeless()).health
+    };
+    assert_eq!(of("Provisioning"), model::Health::Progressing);
+    assert_eq!(of("WaitingForStore"), model::Health::Progressing);
+    assert_eq!(of("UpdatingFailed"), model::Health::Degraded);
+    assert_eq!(of("SecretSyncedError"), model::Health::Degraded);
+    assert_eq!(of(""), model::Health::Degraded);
+}
+
 /// Seeded faults: whatever a healthy object says, one plain word against it is enough.
 #[test]
 fn no_rule_calls_healthy_what_says_of_itself_that_it_is_not() {

@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::super::view::View;
+use super::super::words;
 
 /// Most conditions that are looked at: more is no status, and every question walks over them.
 const CONDITIONS_MAX: usize = 256;
@@ -196,6 +197,15 @@ impl Facts {
             facts.at(&path).is_some_and(|v| v == &Value::Bool(true) || v == "true")
         });
         teach!("filled", |facts, path: Arc<String>| facts.at(&path).is_some_and(filled));
+    }
+
+    /// Whether what was asked last is false for a reason that says that it is being worked on.
+    pub(super) fn is_under_way(&self) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Asked::Condition(at) = asked else { return false };
+        self.conditions.get(at).is_some_and(|c| {
+            c.status == "False" && words::busy(&c.reason) && !words::bad(&c.reason)
+        })
     }
 
     /// The object's own words about what was asked last, else about whatever is wrong.

@@ -85,6 +85,6 @@ impl Row {
             })
         };
         let clauses = self.clauses.iter().map(clause).collect::<Result<_, _>>()?;
-        Ok(Rule::new(clauses, Observed::read(self.observed)))
+        Ok(Rule::new(clauses, Observed::read(self.observed)).lenient())
     }
 }

@@ -20,6 +20,9 @@ pub(in super::super) struct Rule {
     clauses: Vec<Clause>,
     observed: Observed,
     reads: BTreeSet<String>,
+    /// Whether `Degraded` for a condition that is false because of `Creating` and its like is taken for
+    /// `Progressing`: so in the library, where no rule lists all such reasons; users mean what they write.
+    lenient: bool,
 }
 
 /// When it holds, the object is that healthy.
@@ -56,7 +59,12 @@ impl Rule {
     pub(super) fn new(clauses: Vec<Clause>, observed: Observed) -> Rule {
         let expressions = clauses.iter().flat_map(|c| std::iter::once(&c.when).chain(&c.say));
         let reads = expressions.flat_map(|e| e.reads().iter().cloned()).collect();
-        Rule { clauses, observed, reads }
+        Rule { clauses, observed, reads, lenient: false }
+    }
+
+    /// The same rule, for the library.
+    pub(super) fn lenient(self) -> Rule {
+        Rule { lenient: true, ..self }
     }
 
     /// Whether the status is about an older generation than the object.
@@ -106,7 +114,14 @@ impl Rule {
         for clause in &self.clauses {
             facts.quiet();
             match clause.when.run(&context, widest) {
-                Ok(cel::Value::Bool(true)) => return clause.verdict(&facts, &context, widest),
+                Ok(cel::Value::Bool(true)) => {
+                    let lenient = self.lenient && clause.health == Health::Degraded;
+                    return if lenient && facts.is_under_way() {
+                        Verdict::progressing(facts.words())
+                    } else {
+                        clause.verdict(&facts, &context, widest)
+                    };
+                }
                 Ok(cel::Value::Bool(false)) => {}
                 // A question about a status that does not exist yet is not answered with yes.
                 Err(Failure::Absent(_)) if lacks_status => {}
