@@ -43,7 +43,7 @@ fn every_hostile_or_broken_repository_is_refused_with_words_to_act_on() {
         }
         transcript.push('\n');
     }
-    assert!(!Path::new("/tmp/owned").exists());
+    assert!(!Path::new("/owned").exists());
     insta::assert_snapshot!(transcript);
 }
 

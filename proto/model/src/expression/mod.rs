@@ -5,7 +5,10 @@
 
 mod gives;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use gives::{Gives, bound, gives};
 
@@ -23,6 +26,9 @@ const OPERATORS_MAX: usize = 512;
 const BRACKET_STACK: usize = 384 << 10;
 const OPERATOR_STACK: usize = 64 << 10;
 const BASE_STACK: usize = 256 << 10;
+
+/// The functions of the language: made once, because making them takes longer than most answers.
+static LANGUAGE: LazyLock<Arc<cel::Env>> = LazyLock::new(|| Arc::new(cel::Env::stdlib()));
 
 /// A compiled question. Equal when the text is equal.
 #[derive(Clone)]
@@ -98,7 +104,7 @@ impl Expression {
 
     /// The answer for these values. `Err` when it is not a yes-or-no question for them.
     pub fn ask(&self, values: &[(&str, &serde_json::Value)]) -> Result<bool, String> {
-        let mut context = cel::Context::default();
+        let mut context = cel::Context::with_env(Arc::clone(&LANGUAGE));
         for (name, value) in values {
             let value = cel::to_value(value).map_err(|e| e.to_string())?;
             context.add_variable_from_value(*name, value);
