@@ -186,3 +186,13 @@ fn offline(cli: Cli, output: Output) -> Result<Answered, Error> {
         | Command::Version => return Ok(Answered::No(Box::new(cli))),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_command_line_can_be_built() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -14,6 +14,7 @@ use crate::{
 
 /// Where the clusters, the rules and the tools are.
 #[derive(Debug, clap::Args)]
+#[group(skip)] // it stands within the arguments of others, which are called so too
 pub(crate) struct Args {
     /// Clusters to answer about: what `tidegate get clusters -o json` wrote; default: those of the hub,
     /// when a token is given

@@ -16,6 +16,7 @@ use crate::{
 
 /// Two states of a repository.
 #[derive(Debug, clap::Args)]
+#[group(skip)] // it stands within the arguments of others, which are called so too
 pub(crate) struct Args {
     /// Root of the fleet repository
     #[arg(default_value = ".")]
