@@ -88,8 +88,22 @@ impl SourceConfig {
     /// Checks all that can be checked without a network.
     pub fn check(&self) -> Result<(), ConfigError> {
         let place = self.place()?;
-        if let (Kind::Git, Follow::Digest(_)) = (place.kind, self.follow()?) {
+        let fits = match self.follow()? {
+            Follow::Digest(_) => place.kind != Kind::Git,
+            Follow::Commit(_) => place.kind == Kind::Git,
+            Follow::Name(_) | Follow::Versions(_) => true,
+        };
+        if !fits {
             return Err(ConfigError::Reference(self.reference.clone()));
+        }
+        if place.kind != Kind::Git && !self.paths.is_empty() {
+            return Err(fault("paths", "count in a Git repository only"));
+        }
+        if place.kind == Kind::Helm && self.verify.is_some() {
+            return Err(fault(
+                "verify",
+                "cannot be kept: charts of a Helm repository are not signed",
+            ));
         }
         self.check_auth(&place)?;
         self.check_paths()?;

@@ -1,4 +1,5 @@
-//! Follows Git: one bare mirror per remote, looked at every few seconds, fetched only when a ref moved.
+//! Follows Git, registries and Helm repositories. Of Git there is one bare mirror per remote, looked at every few
+//! seconds, fetched only when a ref moved.
 //!
 //! ```text
 //!   poll ──spawn_blocking──> git: ls-refs ──moved?──> fetch ──signed?──> Snapshot (read without checkout)
@@ -11,8 +12,13 @@
 //! Deliberately absent: what the files mean (that is `render`), submodules, large files kept elsewhere (LFS).
 
 mod poll;
+mod follower;
 mod hook;
 mod git;
+mod artifact;
+mod web;
+mod github;
+mod throttle;
 mod backoff;
 mod pauses;
 mod fault;
@@ -41,12 +47,16 @@ use tokio::{
     task::AbortHandle,
 };
 
+use artifact::Artifact;
 pub use config::{ConfigError, SourceConfig};
+use follower::Follower;
 pub use hook::HookError;
 use hook::Seen;
 use pauses::Pauses;
+use place::Kind;
 use secret::Vault;
 pub use secret::{KubernetesApi, NotAPlace, SecretError, SecretRef, Surroundings};
+use web::Web;
 
 use crate::clock::Clock;
 
@@ -59,6 +69,8 @@ pub struct SourceLimits {
     pub concurrent: usize,
     /// A look or fetch that takes longer is interrupted.
     pub timeout: Duration,
+    /// Pause between two looks at a registry or a Helm repository: those count every question.
+    pub registry_interval: Duration,
     /// Silence of a server, while something is expected from it, after which it is given up.
     pub silence: Duration,
     /// Longest pause after failures.
@@ -73,6 +85,7 @@ impl Default for SourceLimits {
     fn default() -> Self {
         SourceLimits {
             interval: Duration::from_secs(2),
+            registry_interval: Duration::from_mins(1),
             concurrent: 4,
             timeout: Duration::from_mins(10),
             silence: Duration::from_mins(1),
@@ -179,7 +192,7 @@ struct Shared {
 #[derive(Debug)]
 struct Entry {
     config: Arc<SourceConfig>,
-    remote: Arc<git::Remote>,
+    follower: Follower,
     seen: Mutex<Seen>,
     state: Arc<Mutex<Followed>>,
     poke: Arc<Notify>,
@@ -229,17 +242,19 @@ impl Sources {
     /// Checks all that can be checked without a network.
     pub fn check(config: &SourceConfig) -> Result<(), ConfigError> {
         config.check()?;
-        config.verify.as_ref().map(git::signers).transpose().map(drop)
+        let Some(verify) = &config.verify else { return Ok(()) };
+        match config.place()?.kind {
+            Kind::Git => git::signers(verify).map(drop),
+            Kind::Oci | Kind::Helm => artifact::keys(verify).map(drop),
+        }
     }
 
     /// Follows a source; one of the same name is replaced. Needs a tokio runtime.
     pub fn add(&self, config: SourceConfig) -> Result<(), ConfigError> {
         Sources::check(&config)?;
         let config = Arc::new(config);
-        let remote = self.remote(&config)?;
-        self.forget(&config.name);
         let poke = Arc::new(Notify::new());
-        let mirror = git::Mirror::new(config.clone(), remote.clone(), poke.clone())?;
+        let follower = self.follower(&config, &poke)?;
         self.drop_unused();
         let waiting =
             Status::because(Reason::GitNotFetchedYet, format!("first look at `{}`", config.url));
@@ -258,7 +273,7 @@ impl Sources {
         let state = Arc::new(Mutex::new(Followed { status, snapshot: None }));
         let stop = Arc::new(AtomicBool::new(false));
         let poll = poll::Poll {
-            mirror: Arc::new(mirror),
+            follower: follower.clone(),
             state: state.clone(),
             poke: poke.clone(),
             stop: stop.clone(),
@@ -269,14 +284,41 @@ impl Sources {
         };
         let task = tokio::spawn(poll.run()).abort_handle();
         let (name, seen) = (config.name.clone(), Mutex::default());
-        let entry = Entry { config, remote, seen, state, poke, stop, task };
+        let entry = Entry { config, follower, seen, state, poke, stop, task };
         lock(&self.0.entries).insert(name, entry);
         self.tell();
         Ok(())
     }
 
+    /// What follows a source from now on, in place of what followed it before.
+    fn follower(
+        &self,
+        config: &Arc<SourceConfig>,
+        poke: &Arc<Notify>,
+    ) -> Result<Follower, ConfigError> {
+        let place = config.place()?;
+        let (vault, clock) = (self.0.vault.clone(), self.0.clock.clone());
+        let web =
+            Web::new(config.clone(), &place.host, self.0.limits.silence, vault, clock.clone());
+        if place.kind != Kind::Git {
+            let (limits, pauses) = (self.0.limits, self.0.pauses.clone());
+            let artifact =
+                Artifact::new(&self.0.folder, config.clone(), limits, clock, web, pauses)?;
+            self.forget(&config.name);
+            return Ok(Follower::Artifact(Arc::new(artifact)));
+        }
+        let remote = self.remote(config, web)?;
+        self.forget(&config.name);
+        let mirror = git::Mirror::new(config.clone(), remote, poke.clone())?;
+        Ok(Follower::Git(Arc::new(mirror)))
+    }
+
     /// The remote of a source: one for all that name the same URL and prove themselves alike.
-    fn remote(&self, config: &Arc<SourceConfig>) -> Result<Arc<git::Remote>, ConfigError> {
+    fn remote(
+        &self,
+        config: &Arc<SourceConfig>,
+        web: Web,
+    ) -> Result<Arc<git::Remote>, ConfigError> {
         // Holds places of secrets, never secrets.
         let key = format!("{}\n{:?}\n", config.url, config.auth);
         let mut remotes = lock(&self.0.remotes);
@@ -285,18 +327,18 @@ impl Sources {
         }
         let means = git::Means {
             limits: self.0.limits,
-            vault: self.0.vault.clone(),
             clock: self.0.clock.clone(),
             pauses: self.0.pauses.clone(),
         };
-        let remote = Arc::new(git::remote_for(&self.0.folder, key.clone(), config, means)?);
+        let remote = Arc::new(git::remote_for(&self.0.folder, key.clone(), config, web, means)?);
         remotes.insert(key, remote.clone());
         Ok(remote)
     }
 
     /// Forgets a source, and its mirror when no other source reads it.
     pub fn remove(&self, name: &SourceName) {
-        if self.forget(name) {
+        if let Some(follower) = self.forget(name) {
+            follower.discard();
             for remote in self.drop_unused() {
                 remote.discard();
             }
@@ -304,13 +346,11 @@ impl Sources {
         }
     }
 
-    fn forget(&self, name: &SourceName) -> bool {
-        let entry = lock(&self.0.entries).remove(name);
-        if let Some(entry) = &entry {
-            entry.end();
-            entry.remote.leave(name);
-        }
-        entry.is_some()
+    fn forget(&self, name: &SourceName) -> Option<Follower> {
+        let entry = lock(&self.0.entries).remove(name)?;
+        entry.end();
+        entry.follower.leave();
+        Some(entry.follower.clone())
     }
 
     /// Takes out the remotes that nobody follows.
@@ -322,7 +362,7 @@ impl Sources {
     /// Looks at the remote now, also when it is backing off; not when the server asked for a pause.
     pub fn poke(&self, name: &SourceName) {
         if let Some(entry) = lock(&self.0.entries).get(name) {
-            entry.remote.expire();
+            entry.follower.expire();
             entry.poke.notify_one();
         }
     }
@@ -347,7 +387,7 @@ impl Sources {
         if let Some(entry) = lock(&self.0.entries).get(name) {
             lock(&entry.seen).take(mark, self.0.clock.since_start())?;
             lock(&entry.state).status.hinted_at = Some(now);
-            entry.remote.expire();
+            entry.follower.expire();
             entry.poke.notify_one();
         }
         Ok(())

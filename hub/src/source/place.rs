@@ -13,6 +13,10 @@ const SSH_PORT: u16 = 22;
 pub(super) enum Kind {
     /// A Git repository.
     Git,
+    /// A repository of an OCI registry.
+    Oci,
+    /// A chart in a Helm repository.
+    Helm,
 }
 
 /// How a place is reached.
@@ -42,6 +46,8 @@ pub(super) struct Place {
     pub(super) transport: Transport,
     /// Host and port as written; empty for a folder.
     pub(super) host: String,
+    /// The repository in a registry; empty for everything else.
+    pub(super) path: String,
 }
 
 impl Place {
@@ -50,12 +56,19 @@ impl Place {
         if url.len() > URL_BYTES_MAX || url.contains(odd) {
             return Err(ConfigError::Url);
         }
-        if chart.is_some() {
-            let why = "has no meaning for this url".to_owned();
+        let is_web = url.starts_with("https://");
+        if chart.is_some_and(|chart| !is_web || chart.is_empty()) {
+            let why =
+                "names a chart in a Helm repository, whose url begins with `https://`".to_owned();
             return Err(ConfigError::Field { field: "chart", why });
         }
-        let git =
-            |transport, host: &str| Place { kind: Kind::Git, transport, host: host.to_owned() };
+        let kind = if chart.is_some() { Kind::Helm } else { Kind::Git };
+        let git = |transport, host: &str| Place {
+            kind,
+            transport,
+            host: host.to_owned(),
+            path: String::new(),
+        };
         // What stands before an `@` may be a password.
         let unknown = || match url.rsplit_once('@') {
             Some((_, rest)) => ConfigError::Scheme(format!("…@{rest}")),
@@ -68,6 +81,20 @@ impl Place {
                 host if host.contains('@') => Err(ConfigError::Credentials("the url")),
                 host => Ok(git(Transport::Https, host)),
             };
+        }
+        if let Some(rest) = url.strip_prefix("oci://") {
+            let (host, path) = rest.split_once('/').ok_or_else(unknown)?;
+            let plain =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
+            if host.contains('@') {
+                return Err(ConfigError::Credentials("the url"));
+            }
+            let parts = path.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
+            if host.is_empty() || !parts || !path.chars().all(plain) {
+                return Err(unknown());
+            }
+            let (host, path) = (host.to_owned(), path.to_owned());
+            return Ok(Place { kind: Kind::Oci, transport: Transport::Https, host, path });
         }
         if url.starts_with("file:///") {
             return Ok(git(Transport::File, ""));
@@ -128,7 +155,8 @@ mod tests {
     fn check(url: &str, user: &str, host: &str, port: u16, path: &str) {
         let (user, path) = (user.to_owned(), path.to_owned());
         let transport = Transport::Ssh { user, port, path };
-        let place = Place { kind: Kind::Git, transport, host: host.to_owned() };
+        let host = host.to_owned();
+        let place = Place { kind: Kind::Git, transport, host, path: String::new() };
         assert_eq!(Place::parse(url, None), Ok(place), "{url}");
     }
 

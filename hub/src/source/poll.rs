@@ -15,14 +15,14 @@ use super::{
     Followed, Look, Snapshot, SourceLimits,
     backoff::{self, dice},
     fault::Fault,
-    git::Mirror,
+    follower::Follower,
     lock,
 };
 use crate::clock::Clock;
 
 /// All that following one source needs.
 pub(super) struct Poll {
-    pub(super) mirror: Arc<Mirror>,
+    pub(super) follower: Follower,
     pub(super) state: Arc<Mutex<Followed>>,
     pub(super) poke: Arc<Notify>,
     pub(super) stop: Arc<AtomicBool>,
@@ -35,36 +35,39 @@ pub(super) struct Poll {
 impl Poll {
     /// Runs until it is aborted.
     pub(super) async fn run(self) {
-        let mirror = self.mirror.clone();
+        let follower = self.follower.clone();
         // What was fetched before a restart is served before the remote answers, or if it never does.
         let stored = {
-            let mirror = mirror.clone();
-            tokio::task::spawn_blocking(move || mirror.stored()).await
+            let follower = follower.clone();
+            tokio::task::spawn_blocking(move || follower.stored()).await
         };
         match stored {
             Ok(Ok(Some(snapshot))) => self.keep(snapshot),
             Ok(Ok(None)) => {}
-            Ok(Err(fault)) => tracing::warn!(source = %mirror.name(), %fault, "mirror is unusable"),
+            Ok(Err(fault)) => {
+                tracing::warn!(source = %follower.name(), %fault, "mirror is unusable")
+            }
             Err(error) => {
-                tracing::error!(source = %mirror.name(), %error, "reading a mirror panicked");
+                tracing::error!(source = %follower.name(), %error, "reading a mirror panicked");
             }
         }
         let mut failures = 0_u32;
+        let interval = follower.interval(&self.limits);
         loop {
-            let (pause, asked) = match self.look(&mirror).await {
+            let (pause, asked) = match self.look(&follower).await {
                 Ok(look) => {
                     failures = 0;
                     self.good(look);
                     // A tenth of jitter, so that many sources spread over the interval.
-                    let tenth = u64::try_from(self.limits.interval.as_millis() / 10).unwrap_or(0);
-                    let pause = self.limits.interval + Duration::from_millis(dice() % (tenth + 1));
+                    let tenth = u64::try_from(interval.as_millis() / 10).unwrap_or(0);
+                    let pause = interval + Duration::from_millis(dice() % (tenth + 1));
                     (pause, Duration::ZERO)
                 }
                 Err(fault) => {
                     failures = failures.saturating_add(1);
                     let pause = backoff::pause(failures, self.limits.backoff_max, dice());
                     let asked = fault.pause.unwrap_or_default();
-                    let pause = pause.max(self.limits.interval).max(asked);
+                    let pause = pause.max(interval).max(asked);
                     self.bad(&fault, pause);
                     (pause, asked)
                 }
@@ -78,14 +81,17 @@ impl Poll {
         }
     }
 
-    async fn look(&self, mirror: &Arc<Mirror>) -> Result<Look, Fault> {
+    async fn look(&self, follower: &Follower) -> Result<Look, Fault> {
         // First the turn at this remote: who waits for it must not keep others from theirs.
-        let turn = mirror.remote().turn.clone().lock_owned().await;
+        let turn = match follower.turn() {
+            Some(turn) => Some(turn.lock_owned().await),
+            None => None,
+        };
         let permit = self.permits.clone().acquire_owned().await;
-        let (mirror, stop) = (mirror.clone(), self.stop.clone());
+        let (follower, stop) = (follower.clone(), self.stop.clone());
         let have = lock(&self.state).snapshot.clone();
         let work = tokio::task::spawn_blocking(move || {
-            let look = mirror.look(have.as_ref(), &stop);
+            let look = follower.look(have.as_ref(), &stop);
             drop((permit, turn));
             look
         });
@@ -97,12 +103,12 @@ impl Poll {
     fn good(&self, look: Look) {
         let now = self.clock.now();
         if let Some(snapshot) = look.snapshot {
-            tracing::info!(source = %self.mirror.name(), revision = %snapshot.revision, "fetched");
+            tracing::info!(source = %self.follower.name(), revision = %snapshot.revision, "fetched");
             self.keep(snapshot);
         }
         let mut state = lock(&self.state);
         if let Some(rewritten) = look.rewritten {
-            tracing::warn!(source = %self.mirror.name(), "{rewritten}");
+            tracing::warn!(source = %self.follower.name(), "{rewritten}");
             state.status.rewritten = Some((now, rewritten));
         }
         state.status.looks += 1;
@@ -131,7 +137,7 @@ impl Poll {
         state.status.state = status.next(next);
         drop(state);
         if news && !self.stop.load(Ordering::Relaxed) {
-            let name = self.mirror.name();
+            let name = self.follower.name();
             tracing::warn!(source = %name, reason = %fault.reason, %fault, "source failed");
             self.tell();
         }

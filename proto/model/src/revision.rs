@@ -4,28 +4,28 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A Git commit id (SHA-1, 40 hex digits).
+/// What names a revision: a Git commit (SHA-1, 40 hex digits), or an artifact (SHA-256, 64 hex digits).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Commit(String);
 
 /// A text that is no commit id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a commit id: expected 40 hexadecimal digits")]
+#[error("`{0}` is not a commit id: expected 40 hexadecimal digits, or 64 for an artifact")]
 pub struct ParseCommitError(String);
 
 impl Commit {
-    /// Accepts 40 lower-case hex digits.
+    /// Accepts 40 or 64 lower-case hex digits.
     pub fn parse(text: &str) -> Result<Self, ParseCommitError> {
         let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if text.len() == 40 && text.bytes().all(hex) {
+        if matches!(text.len(), 40 | 64) && text.bytes().all(hex) {
             Ok(Self(text.to_owned()))
         } else {
             Err(ParseCommitError(text.to_owned()))
         }
     }
 
-    /// All 40 digits.
+    /// All digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -66,6 +66,7 @@ pub struct Revision {
 
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@sha1:{}", self.reference, self.commit)
+        let kind = if self.commit.as_str().len() == 64 { "sha256" } else { "sha1" };
+        write!(f, "{}@{kind}:{}", self.reference, self.commit)
     }
 }

@@ -15,10 +15,10 @@ use model::Reason;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use tokio::runtime::Handle;
 
-use super::{call::Call, throttle};
+use super::call::Call;
 use crate::source::{
     fault::{Fault, quote},
-    lock,
+    lock, throttle,
 };
 
 /// Bytes of an answer that lists refs: ten thousand of them with the longest usual names.

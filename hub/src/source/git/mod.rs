@@ -11,7 +11,6 @@ mod connect;
 mod http;
 mod ssh;
 mod call;
-mod throttle;
 mod verify;
 mod tree;
 mod fault;
@@ -33,7 +32,7 @@ use model::{
     Commit, Reason, Revision, SourceName,
     source::{SourceVerify, VerifyMode},
 };
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::sync::Notify;
 
 pub(super) use remote::{Remote, tidy};
 
@@ -43,7 +42,7 @@ use super::{
     fault::Fault,
     follow::{self, Follow},
     pauses::Pauses,
-    secret::Vault,
+    web::Web,
 };
 use crate::clock::Clock;
 use connect::Link;
@@ -75,22 +74,21 @@ struct Offer {
 #[derive(Debug, Clone)]
 pub(super) struct Means {
     pub(super) limits: SourceLimits,
-    pub(super) vault: Vault,
     pub(super) clock: Clock,
     pub(super) pauses: Pauses,
 }
 
-/// A remote for `config`. Needs a tokio runtime.
+/// A remote for `config`.
 pub(super) fn remote_for(
     folder: &Path,
     key: String,
     config: &Arc<SourceConfig>,
+    web: Web,
     means: Means,
 ) -> Result<Remote, ConfigError> {
     let place = config.place()?;
     let (url, host) = (config.url.clone(), place.host.clone());
-    let (limits, vault) = (means.limits, means.vault.clone());
-    let link = Link::new(config.clone(), place, limits, vault, Handle::current());
+    let link = Link::new(config.clone(), place, means.limits, web);
     Ok(Remote::new(folder, key, (url, host), link, means))
 }
 

@@ -171,15 +171,19 @@ async fn a_kubernetes_secret_is_read_in_the_hubs_own_namespace_only() {
         heard.lock().unwrap().push(head.uri.path().to_owned());
         let token = head.headers.get("authorization").and_then(|value| value.to_str().ok());
         if token != Some("Bearer pod-token") {
-            return (401, "who are you?".to_owned());
+            return (401, b"who are you?".to_vec());
         }
         match head.uri.path() {
             "/api/v1/namespaces/tidegate/secrets/fleet" => {
                 let data = base64("ada:secret");
-                (200, format!("{{\"kind\":\"Secret\",\"data\":{{\"login\":\"{data}\"}}}}"))
+                (
+                    200,
+                    format!("{{\"kind\":\"Secret\",\"data\":{{\"login\":\"{data}\"}}}}")
+                        .into_bytes(),
+                )
             }
-            "/api/v1/namespaces/tidegate/secrets/forbidden" => (403, String::new()),
-            _ => (404, String::new()),
+            "/api/v1/namespaces/tidegate/secrets/forbidden" => (403, Vec::new()),
+            _ => (404, Vec::new()),
         }
     })
     .await;
@@ -259,7 +263,7 @@ async fn a_redirect_is_followed_within_the_server_and_never_with_credentials_to_
     let count = other.clone();
     let thief = Server::start_answering(move |_| {
         *count.lock().unwrap() += 1;
-        (200, String::new())
+        (200, Vec::new())
     })
     .await;
     let to = format!("https://127.0.0.1:{}/new", thief.port);

@@ -1,9 +1,12 @@
 //! Following Git: what is fetched, what stays when the other side fails, and how a failure reads.
 
+mod artifact;
 mod files;
+mod github;
 mod hooks;
 mod https;
 mod refs;
+mod registry;
 mod remote;
 mod repository;
 mod server;

@@ -61,7 +61,10 @@ struct Shared {
     answer: Mutex<Option<Answer>>,
 }
 
-type Answer = Arc<dyn Fn(&http::request::Parts) -> (u16, String) + Send + Sync>;
+/// Code, headers, body.
+type Told = (u16, Vec<(&'static str, String)>, Vec<u8>);
+
+type Answer = Arc<dyn Fn(&http::request::Parts) -> Told + Send + Sync>;
 
 impl Server {
     /// Serves the repositories below `root`; `account` is `user:password` in base64, when one is asked for.
@@ -110,7 +113,18 @@ impl Server {
 
     /// A server that answers as it is told, instead of serving repositories.
     pub(crate) async fn start_answering(
-        answer: impl Fn(&http::request::Parts) -> (u16, String) + Send + Sync + 'static,
+        answer: impl Fn(&http::request::Parts) -> (u16, Vec<u8>) + Send + Sync + 'static,
+    ) -> Server {
+        Server::start_answering_with(move |head| {
+            let (code, body) = answer(head);
+            (code, Vec::new(), body)
+        })
+        .await
+    }
+
+    /// As [`Server::start_answering`], with headers.
+    pub(crate) async fn start_answering_with(
+        answer: impl Fn(&http::request::Parts) -> Told + Send + Sync + 'static,
     ) -> Server {
         let server = Server::start(Path::new("/nonexistent"), None).await;
         *server.shared.answer.lock().unwrap() = Some(Arc::new(answer));
@@ -179,8 +193,11 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Full<By
     shared.commands.lock().unwrap().push(command.clone());
     let told = shared.answer.lock().unwrap().clone();
     if let Some(told) = told {
-        let (code, text) = told(&head);
-        let mut response = Response::new(Full::new(Bytes::from(text)));
+        let (code, headers, body) = told(&head);
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        for (name, value) in headers {
+            response.headers_mut().insert(name, value.parse().unwrap());
+        }
         *response.status_mut() = StatusCode::from_u16(code).unwrap();
         return response;
     }

@@ -13,7 +13,11 @@ const PAUSE_MAX: Duration = Duration::from_hours(1);
 const PAUSE_UNSAID: Duration = Duration::from_mins(1);
 
 /// The pause that an answer asks for, if it does. `now` is the time of day.
-pub(super) fn pause(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+pub(in crate::source) fn pause(
+    status: u16,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let number = |name: &str| text(name).and_then(|text| text.parse::<i64>().ok());
     let spent = ["x-ratelimit-remaining", "ratelimit-remaining"].map(number).contains(&Some(0));
