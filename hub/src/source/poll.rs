@@ -102,15 +102,16 @@ impl Poll {
 
     fn good(&self, look: Look) {
         let now = self.clock.now();
+        // Before the revision, so that nobody sees it without the warning.
+        if let Some(rewritten) = look.rewritten {
+            tracing::warn!(source = %self.follower.name(), "{rewritten}");
+            lock(&self.state).status.rewritten = Some((now, rewritten));
+        }
         if let Some(snapshot) = look.snapshot {
             tracing::info!(source = %self.follower.name(), revision = %snapshot.revision, "fetched");
             self.keep(snapshot);
         }
         let mut state = lock(&self.state);
-        if let Some(rewritten) = look.rewritten {
-            tracing::warn!(source = %self.follower.name(), "{rewritten}");
-            state.status.rewritten = Some((now, rewritten));
-        }
         state.status.looks += 1;
         state.status.fetches += u64::from(look.fetched);
         state.status.fetched_at = Some(now);
