@@ -200,13 +200,14 @@ fn wrap(number: u64, bytes: &[u8]) -> Vec<u8> {
 
 fn unwrap(row: &[u8], place: impl Fn() -> String) -> Result<(u64, Vec<u8>), Error> {
     let (version, rest) = row.split_first().ok_or_else(|| corrupt(place(), "is empty"))?;
+    if ![VERSION, PACKED].contains(version) {
+        return Err(corrupt(place(), "is of a format that this version does not know"));
+    }
     let (number, bytes) = rest.split_first_chunk().ok_or_else(|| corrupt(place(), "is cut off"))?;
-    let bytes = match *version {
-        VERSION => bytes.to_vec(),
-        PACKED => {
-            unpack(bytes).map_err(|why| corrupt(place(), &format!("cannot be unpacked: {why}")))?
-        }
-        _ => return Err(corrupt(place(), "is of a format that this version does not know")),
+    let bytes = if *version == PACKED {
+        unpack(bytes).map_err(|why| corrupt(place(), &format!("cannot be unpacked: {why}")))?
+    } else {
+        bytes.to_vec()
     };
     Ok((u64::from_be_bytes(*number), bytes))
 }
