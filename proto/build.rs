@@ -6,6 +6,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let set = protox::compile(files, ["."])?;
     tonic_prost_build::configure()
         .bytes(".tidegate.agent.v1.PullChunk.data")
+        .bytes(".tidegate.agent.v1.Line.object")
+        .bytes(".tidegate.agent.v1.Step.object")
         .codec_path("crate::codec::SmallCodec")
         .compile_fds(set)?;
     Ok(())

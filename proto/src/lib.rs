@@ -1,8 +1,9 @@
 //! The wire between hub and agent: generated messages, converters to the words of `model`, the join
-//! token and the proof that goes with it, named limits, a codec with small buffers.
+//! token and the proof that goes with it, bundles of content, named limits, a codec with small buffers.
 //!
 //! Deliberately absent: any decision, and anything for people (they use HTTPS and JSON).
 
+pub mod bundle;
 pub mod convert;
 pub mod token;
 pub mod proof;

@@ -18,6 +18,13 @@ pub const CHUNK_BYTES_MAX: usize = 16 * 1024;
 /// Objects that one pull may ask for: 128 digests of 34 bytes on the wire stay under 8 KiB.
 pub const PULL_OBJECTS_MAX: usize = 128;
 
+/// Objects that travel in one bundle, in bytes before packing (a single larger one may). What does not fit is
+/// pulled by digest, so that a long transfer that breaks off goes on where it was.
+pub const BUNDLE_OBJECTS_BYTES_MAX: usize = 1024 * 1024;
+
+/// Largest bundle, in bytes before packing: a manifest of 8 MiB, and objects of 1.5 MiB. Whoever unpacks stops there.
+pub const BUNDLE_BYTES_MAX: usize = 10 * 1024 * 1024;
+
 /// Facts an agent may report, in bytes of JSON.
 pub const FACTS_BYTES_MAX: usize = 4 * 1024;
 

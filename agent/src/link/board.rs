@@ -1,17 +1,19 @@
 //! What there is to tell the hub: per App the newest view, and the newest refusal.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use model::{AppName, Digest, Epoch, LeaseEpoch, Phase, Reason, Report};
 use plan::Tracker;
 use plan::accept::Stored;
-use proto::convert::{Held, Reported};
+use proto::convert::{Held, Reported, options_mark};
 use proto::v1::{Facts, Refused, TraceContext};
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
+use crate::state;
 
 /// While durations are evidence that a rollout waits for, they are told this often: the hub never
 /// extrapolates.
@@ -26,6 +28,8 @@ pub(super) const APPS_MAX: usize = 1000;
 #[derive(Debug)]
 struct Slot {
     stored: Stored,
+    /// Of the grant's options.
+    mark: NonZeroU32,
     tracker: Tracker,
     trace: Option<TraceContext>,
     /// Something changed since it was told.
@@ -66,19 +70,23 @@ impl Board {
     }
 
     /// Takes what an App holds. Call it after it was stored durably, never before: what is told is promised.
-    pub fn hold(&self, app: &AppName, stored: Stored) {
+    pub fn hold(&self, app: &AppName, held: &state::Held) {
+        let (stored, options) = (held.stored, &held.options);
+        let allow = options.allow.iter().map(String::as_str);
+        let mark = options_mark(&options.drift, allow, options.choices.as_bytes());
         let mut inner = self.lock();
         inner.heard = inner.heard.max(stored.hub_term);
         let slot = inner.slots.entry(app.clone()).or_insert_with(|| Slot {
             stored,
+            mark,
             tracker: Tracker::new(),
             trace: None,
             news: true,
             again: None,
             refused: None,
         });
-        slot.news |= slot.stored != stored;
-        slot.stored = stored;
+        slot.news |= slot.stored != stored || slot.mark != mark;
+        (slot.stored, slot.mark) = (stored, mark);
         drop(inner);
         self.moved.notify_one();
     }
@@ -95,7 +103,9 @@ impl Board {
 
     /// Notes that a directive was not followed.
     pub fn refuse(&self, app: &AppName, epoch: Epoch, reason: Reason, message: String) {
-        self.hold(app, self.stored(app).unwrap_or_default());
+        if !self.lock().slots.contains_key(app) {
+            self.hold(app, &state::Held::default());
+        }
         if let Some(slot) = self.lock().slots.get_mut(app) {
             slot.refused = Some((epoch, reason, message));
         }
@@ -191,7 +201,8 @@ impl Board {
             inner.seq += 1;
             slot.news = false;
             slot.again = Some(now + if settled(&report) { TELL_SELDOM } else { TELL_OFTEN });
-            return Some(Reported { app: app.clone(), report, trace: slot.trace.clone() });
+            let (trace, options) = (slot.trace.clone(), Some(slot.mark));
+            return Some(Reported { app: app.clone(), report, trace, options });
         }
         None
     }
@@ -247,13 +258,17 @@ mod tests {
         AppName::parse(name).unwrap()
     }
 
+    fn held(stored: Stored) -> state::Held {
+        state::Held { stored, ..state::Held::default() }
+    }
+
     #[test]
     fn of_each_app_only_the_newest_waits_and_each_is_told_once() {
         let board = Board::new(3, Clock::system());
         for epoch in 1..=100 {
-            board.hold(&app("web"), Stored { epoch: Epoch(epoch), ..Stored::default() });
+            board.hold(&app("web"), &held(Stored { epoch: Epoch(epoch), ..Stored::default() }));
         }
-        board.hold(&app("db"), Stored { fence: Epoch(4), ..Stored::default() });
+        board.hold(&app("db"), &held(Stored { fence: Epoch(4), ..Stored::default() }));
         let first = board.due().unwrap();
         assert_eq!(
             (first.app.as_str(), first.report.fence, first.report.boot),
@@ -270,7 +285,8 @@ mod tests {
     #[test]
     fn an_older_hub_is_noticed() {
         let board = Board::new(1, Clock::system());
-        board.hold(&app("web"), Stored { hub_term: LeaseEpoch(7), ..Stored::default() });
+        let stored = Stored { hub_term: LeaseEpoch(7), ..Stored::default() };
+        board.hold(&app("web"), &held(stored));
         assert!(!board.hear(LeaseEpoch(6)));
         assert!(board.hear(LeaseEpoch(7)));
     }

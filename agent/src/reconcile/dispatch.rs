@@ -102,7 +102,7 @@ impl Apps {
 
     fn start(&mut self, app: AppName, held: Held) {
         let shared = &self.shared;
-        shared.board.hold(&app, held.stored);
+        shared.board.hold(&app, &held);
         let (mailbox, heard) = watch::channel(None);
         let (held, held_now) = watch::channel(held);
         let intake = Intake {

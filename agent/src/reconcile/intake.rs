@@ -82,7 +82,7 @@ impl Intake {
             }
             Decision::Stale => {
                 tracing::debug!(app = %self.app, ?directive, "a directive of the past");
-                self.shared.board.hold(&self.app, held.stored);
+                self.shared.board.hold(&self.app, &held);
             }
         }
         None
@@ -150,7 +150,7 @@ impl Intake {
                     Err(fault) => Err(fault),
                 };
                 if stored.is_ok() {
-                    self.shared.board.hold(&self.app, held.stored);
+                    self.shared.board.hold(&self.app, &held);
                 }
                 // Old content goes once nothing refers to it; that also makes room after a failure.
                 let needed = self.shared.board.digests();
@@ -180,7 +180,7 @@ impl Intake {
         loop {
             match self.shared.state.hold(&self.app, &held).await {
                 Ok(()) => {
-                    self.shared.board.hold(&self.app, held.stored);
+                    self.shared.board.hold(&self.app, &held);
                     self.held.send_replace(held);
                     return None;
                 }
@@ -276,15 +276,23 @@ async fn fetch_once(
             tracing::warn!(fault = crate::fault::causes(&fault), "stored content is fetched again");
         }
     }
-    let manifest = shared.puller.manifest(app, &digest, trace.clone()).await?;
     // What the present release already has is not sent again.
-    let present = shared.board.stored(app).and_then(|stored| stored.digest);
-    if let Some(present) = present
-        && let Ok(Some(pack)) = shared.state.content(&present).await
-    {
-        let have = Pack::missing(&manifest, partial);
-        for digest in have {
-            if let Some(bytes) = pack.object(&digest) {
+    let present = match shared.board.stored(app).and_then(|stored| stored.digest) {
+        Some(present) => shared.state.content(&present).await.ok().flatten(),
+        None => None,
+    };
+    let release = if partial.is_empty() {
+        let base = present.as_ref().map(|pack| &pack.manifest);
+        shared.puller.release(app, &digest, base, trace.clone()).await?
+    } else {
+        // Some of it came before the last try broke off.
+        shared.puller.manifest(app, &digest, trace.clone()).await?
+    };
+    let manifest = release.manifest;
+    partial.extend(release.objects);
+    if let Some(present) = present {
+        for digest in Pack::missing(&manifest, partial) {
+            if let Some(bytes) = present.object(&digest) {
                 partial.insert(digest, bytes.clone());
             }
         }

@@ -41,7 +41,9 @@ async fn only_changed_objects_are_pulled_and_written() {
     objects[7] = config_map("c6", "two");
     world.hub.grant("web", 2, &objects);
     world.hub.healthy("web", 2).await;
-    assert_eq!(world.hub.book.lock().unwrap().pulled.len(), 2, "the manifest and one object");
+    let book = world.hub.book.lock().unwrap();
+    assert_eq!(book.pulled.len(), 2, "the manifest and one object");
+    assert_eq!(book.on_base, [false, true], "first all of it, then the difference");
     assert_eq!(world.cluster.requests().writes(), 1);
 }
 

@@ -4,6 +4,7 @@ use model::{AppName, Directive, Epoch, Reason};
 use proto::convert::{Directed, GrantOptions};
 use proto::v1::hub_message::Message;
 
+use crate::hub::Bundles;
 use crate::world::{World, config_map, namespace};
 
 fn grant(epoch: u64, digest: model::Digest) -> Directive {
@@ -114,4 +115,18 @@ async fn s28_content_that_is_not_what_it_is_called_is_never_applied() {
     world.hub.book.lock().unwrap().content.insert(victim, honest);
     world.hub.healthy("web", 1).await;
     assert_eq!(world.data("web", "key").as_deref(), Some("one"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_makes_something_else_is_thrown_away_and_the_release_pulled_whole() {
+    for bundles in [Bundles::Wrong, Bundles::Noise, Bundles::Never] {
+        let world = World::new().await;
+        let _agent = world.agent().await;
+        world.hub.book.lock().unwrap().bundles = bundles;
+        world.hub.grant("web", 1, &[namespace(), config_map("web", "one")]);
+        world.hub.healthy("web", 1).await;
+        world.hub.grant("web", 2, &[namespace(), config_map("web", "two")]);
+        world.hub.healthy("web", 2).await;
+        assert_eq!(world.data("web", "key").as_deref(), Some("two"));
+    }
 }

@@ -37,7 +37,11 @@ pub(crate) struct Book {
     pub(crate) reports: Vec<(AppName, model::Report)>,
     pub(crate) refused: Vec<Refused>,
     pub(crate) hellos: Vec<Hello>,
+    /// Digests of all that was sent, also within bundles.
     pub(crate) pulled: Vec<Digest>,
+    pub(crate) bundles: Bundles,
+    /// Whether each bundle that was sent began from a base.
+    pub(crate) on_base: Vec<bool>,
     pub(crate) enrolled: BTreeSet<Vec<u8>>,
     pub(crate) refuse_enrolment: Option<Reason>,
     pub(crate) lose_replies: u32,
@@ -47,6 +51,19 @@ pub(crate) struct Book {
     pub(crate) term: u64,
     session: Option<(u64, mpsc::Sender<Result<HubMessage, Status>>)>,
     sessions: u64,
+}
+
+/// How the hub answers a packed pull.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Bundles {
+    #[default]
+    Right,
+    /// As a hub that does not know them: item by item.
+    Never,
+    /// With another release than the one that was asked for.
+    Wrong,
+    /// With bytes that are no bundle.
+    Noise,
 }
 
 pub(crate) struct Authority {
@@ -316,6 +333,34 @@ impl Hub {
 }
 
 impl Book {
+    /// A bundle, if one is wanted and this hub makes them.
+    fn bundle(&mut self, request: &PullRequest) -> Option<(Vec<u8>, bool)> {
+        let digest = |name: &Vec<u8>| Digest::from_bytes(name.clone().try_into().unwrap());
+        let manifest = |book: &Book, name| Manifest::parse(book.content.get(&digest(name))?).ok();
+        if !request.packed || !request.objects.is_empty() {
+            return None;
+        }
+        let wanted = manifest(self, &request.manifest)?;
+        let has_base = !request.base.is_empty();
+        let base = has_base.then(|| manifest(self, &request.base)).flatten();
+        let wanted = match self.bundles {
+            Bundles::Right => wanted,
+            Bundles::Never => return None,
+            Bundles::Wrong => Manifest::new(wanted.entries()[1..].to_vec()),
+            Bundles::Noise => return Some((b"noise".to_vec(), false)),
+        };
+        let held = base.iter().flat_map(Manifest::entries).map(|e| e.digest);
+        let held: BTreeSet<Digest> = held.collect();
+        let lacked = wanted.entries().iter().map(|e| e.digest).filter(|d| !held.contains(d));
+        let lacked = lacked.filter_map(|d| Some((d, self.content.get(&d)?.clone())));
+        let objects: BTreeMap<_, _> = lacked.collect();
+        self.pulled.push(digest(&request.manifest));
+        self.pulled.extend(objects.keys());
+        self.on_base.push(base.is_some());
+        let packed = proto::bundle::pack_release(base.as_ref(), &wanted, &objects).unwrap();
+        Some((packed, base.is_some()))
+    }
+
     fn send(&mut self, term: u64, message: hub_message::Message) {
         if let Some((epoch, out)) = &self.session {
             let message =
@@ -385,7 +430,20 @@ impl Agent for Hub {
         &self,
         request: Request<PullRequest>,
     ) -> Result<Response<Self::PullStream>, Status> {
-        let PullRequest { manifest, objects, .. } = request.into_inner();
+        let request = request.into_inner();
+        let mut bundle = None;
+        self.note(|book| bundle = book.bundle(&request));
+        if let Some((data, on_base)) = bundle {
+            let chunk = PullChunk {
+                total: data.len() as u64,
+                data: data.into(),
+                packed: true,
+                on_base,
+                ..PullChunk::default()
+            };
+            return Ok(Response::new(Box::pin(futures::stream::iter([Ok(chunk)]))));
+        }
+        let PullRequest { manifest, objects, .. } = request;
         let wanted = if objects.is_empty() { vec![manifest] } else { objects };
         let mut chunks = Vec::new();
         self.note(|book| {
@@ -396,10 +454,11 @@ impl Agent for Hub {
                 let total = bytes.len() as u64;
                 for data in bytes.chunks(16 * 1024) {
                     let data = Bytes::copy_from_slice(data);
-                    chunks.push(Ok(PullChunk { digest: name.clone(), total, data }));
+                    let digest = name.clone();
+                    chunks.push(Ok(PullChunk { digest, total, data, ..PullChunk::default() }));
                 }
                 if bytes.is_empty() {
-                    chunks.push(Ok(PullChunk { digest: name, total, data: Bytes::new() }));
+                    chunks.push(Ok(PullChunk { digest: name, ..PullChunk::default() }));
                 }
             }
         });

@@ -8,7 +8,7 @@ use model::Digest;
 /// A first-in, first-out cache: agents pull the same release within a short time, so that age is as good
 /// a guess as use, and a read needs no bookkeeping.
 #[derive(Debug)]
-pub(super) struct Cache {
+pub(crate) struct Cache {
     items: BTreeMap<Digest, Bytes>,
     order: VecDeque<Digest>,
     bytes: usize,
@@ -16,16 +16,16 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    pub(super) fn new(bytes_max: usize) -> Cache {
+    pub(crate) fn new(bytes_max: usize) -> Cache {
         Cache { items: BTreeMap::new(), order: VecDeque::new(), bytes: 0, bytes_max }
     }
 
-    pub(super) fn get(&self, digest: &Digest) -> Option<Bytes> {
+    pub(crate) fn get(&self, digest: &Digest) -> Option<Bytes> {
         self.items.get(digest).cloned()
     }
 
     /// Takes an item that is not larger than a quarter of the cache.
-    pub(super) fn put(&mut self, digest: Digest, bytes: Bytes) {
+    pub(crate) fn put(&mut self, digest: Digest, bytes: Bytes) {
         if bytes.len() > self.bytes_max / 4 || self.items.contains_key(&digest) {
             return;
         }

@@ -27,7 +27,7 @@ use std::{
 use bytes::Bytes;
 use model::Digest;
 
-use cache::Cache;
+pub(crate) use cache::Cache;
 
 /// Largest object, in bytes: what an API server takes in one request.
 pub const OBJECT_BYTES_MAX: usize = 3 << 19;

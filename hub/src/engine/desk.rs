@@ -21,6 +21,9 @@ pub struct Served {
     pub drift: String,
     /// W3C traceparent of the rollout.
     pub trace: Option<String>,
+    /// Manifests that the cluster was granted earlier and may hold: what a new one can be told as a
+    /// difference to.
+    pub earlier: Vec<Digest>,
 }
 
 type Row = BTreeMap<AppName, Served>;
@@ -47,6 +50,13 @@ impl Desk {
         let rows = self.lock();
         let served = rows.get(uid).and_then(|row| row.get(app));
         served.is_some_and(|s| matches!(s.directive, Directive::Grant(g) if g.digest == *manifest))
+    }
+
+    /// Whether a cluster was granted this manifest, now or earlier, as far as is remembered.
+    pub fn may_hold(&self, uid: &ClusterUid, app: &AppName, manifest: &Digest) -> bool {
+        let rows = self.lock();
+        let served = rows.get(uid).and_then(|row| row.get(app));
+        served.is_some_and(|s| s.earlier.contains(manifest))
     }
 
     /// Replaces what is served for one App; returns the clusters for which something changed.

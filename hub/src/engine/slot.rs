@@ -111,6 +111,7 @@ impl Slot {
             },
             drift: self.offer.drift.clone(),
             trace: rollout.and_then(|r| r.trace.clone()),
+            earlier: granted(holding),
         }
     }
 
@@ -135,6 +136,12 @@ impl Slot {
             }
         }
     }
+}
+
+/// Manifests that a cluster was granted and may hold.
+fn granted(holding: &Holding) -> Vec<Digest> {
+    let given = holding.confirmed.iter().chain(&holding.outstanding).map(|g| g.grant.digest);
+    given.chain(holding.good.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// A cluster that was deleted.

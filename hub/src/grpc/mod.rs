@@ -12,7 +12,9 @@ mod agent;
 mod enrol;
 mod session;
 mod pull;
+mod bundle;
 mod renew;
+mod read;
 mod roster;
 mod admit;
 mod listen;
@@ -22,5 +24,5 @@ mod refuse;
 mod limits;
 
 pub use limits::{AgentsConfig, EnrolRate, Limits};
-pub use parts::{Parts, Shelf};
+pub use parts::Parts;
 pub use server::{Error, Running, serve};

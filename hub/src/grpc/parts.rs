@@ -1,26 +1,19 @@
 //! What the services are made of, and what they know of a caller.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use model::{Digest, LeaseEpoch};
+use model::LeaseEpoch;
 use proto::proof::EXPORTER_BYTES;
 use tonic::{Code, Status};
 
 use super::refuse::refuse;
 use crate::clock::Clock;
+use crate::content::Content;
 use crate::engine::{Desk, Fleet};
 use crate::pki::{Authority, Peer};
 use crate::registry::Registry;
-
-/// Where content is looked up by its digest. May block.
-pub trait Shelf: Send + Sync + fmt::Debug + 'static {
-    /// The bytes of a manifest or object; `None` when it is not there.
-    fn item(&self, digest: &Digest) -> std::io::Result<Option<Bytes>>;
-}
 
 /// Everything behind the agents' port.
 #[derive(Debug, Clone)]
@@ -32,7 +25,7 @@ pub struct Parts {
     /// Read by sessions.
     pub desk: Arc<Desk>,
     /// What is pulled.
-    pub content: Arc<dyn Shelf>,
+    pub content: Arc<Content>,
     /// Signs.
     pub authority: Arc<Authority>,
     /// The term under which this hub speaks.
@@ -101,11 +94,5 @@ impl Caller {
     /// The challenge, once.
     pub(super) fn answer(&self) -> Option<Nonce> {
         self.0.nonce.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl Shelf for crate::content::Content {
-    fn item(&self, digest: &Digest) -> std::io::Result<Option<Bytes>> {
-        self.get(digest).map_err(std::io::Error::other)
     }
 }

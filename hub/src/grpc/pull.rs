@@ -1,12 +1,13 @@
 //! Content by digest, only what this cluster is granted now: the manifest of the grant, or objects that
-//! this manifest lists. Whether anything else exists cannot be found out here.
+//! this manifest lists; item by item, or packed into one bundle. Whether anything else exists cannot be
+//! found out here.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{AppName, ClusterUid, Digest, Manifest, Reason};
+use model::{AppName, ClusterUid, Digest, Reason};
 use proto::convert::{digest_from_wire, digest_to_wire};
 use proto::limits::{CHUNK_BYTES_MAX, PULL_OBJECTS_MAX};
 use proto::v1;
@@ -15,8 +16,10 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
+use super::bundle::{Base, Bundles};
 use super::count::{Crowd, Place};
 use super::parts::Parts;
+use super::read::{manifest, read};
 use super::refuse::{self, blocking, refuse};
 
 /// Pulls of one cluster at one time; an agent needs one, a restart may overlap with another.
@@ -34,6 +37,7 @@ pub(super) struct Pulls {
     parts: Parts,
     crowd: Crowd<ClusterUid>,
     items: Arc<Semaphore>,
+    bundles: Arc<Bundles>,
 }
 
 /// What one pull is about, all of it checked.
@@ -42,6 +46,9 @@ struct Wanted {
     app: AppName,
     manifest: Digest,
     objects: Vec<Digest>,
+    packed: bool,
+    /// Only one that the cluster was granted: another is as good as none.
+    base: Base,
 }
 
 impl Wanted {
@@ -56,13 +63,20 @@ impl Wanted {
             |field, bytes: &[u8]| digest_from_wire(field, bytes).map_err(|e| broken(e.to_string()));
         let manifest = digest("pull.manifest", &wire.manifest)?;
         let objects = wire.objects.iter().map(|bytes| digest("pull.objects", bytes));
-        Ok(Wanted { cluster, app, manifest, objects: objects.collect::<Result<_, _>>()? })
+        let objects = objects.collect::<Result<_, _>>()?;
+        let base = if wire.base.is_empty() {
+            Base::None
+        } else {
+            Base::Held(digest("pull.base", &wire.base)?)
+        };
+        Ok(Wanted { cluster, app, manifest, objects, packed: wire.packed, base })
     }
 }
 
 impl Pulls {
     pub(super) fn new(parts: Parts) -> Pulls {
-        Pulls { parts, crowd: Crowd::new(), items: Arc::new(Semaphore::new(ITEMS_MAX)) }
+        let bundles = Arc::new(Bundles::new(parts.content.clone()));
+        Pulls { parts, crowd: Crowd::new(), items: Arc::new(Semaphore::new(ITEMS_MAX)), bundles }
     }
 
     pub(super) async fn pull(
@@ -70,13 +84,18 @@ impl Pulls {
         request: Request<v1::PullRequest>,
     ) -> Result<Response<ReceiverStream<Result<v1::PullChunk, Status>>>, Status> {
         let admitted = self.parts.admit_active(&request).await?;
-        let wanted = Wanted::read(admitted.peer.cluster.clone(), request.get_ref())?;
+        let mut wanted = Wanted::read(admitted.peer.cluster.clone(), request.get_ref())?;
         let place = self.crowd.enter(wanted.cluster.clone(), PULLS_PER_CLUSTER);
         let Some(place) = place else {
             let what = format!("cluster `{}` pulls too much at once", admitted.cluster.name);
             return Err(refuse(Code::ResourceExhausted, Reason::Refused, what));
         };
         granted(&self.parts, &wanted)?;
+        if let Base::Held(base) = wanted.base
+            && !self.parts.desk.may_hold(&wanted.cluster, &wanted.app, &base)
+        {
+            wanted.base = Base::Unknown;
+        }
         let items = if wanted.objects.is_empty() {
             vec![wanted.manifest]
         } else {
@@ -84,9 +103,15 @@ impl Pulls {
         };
         let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
         let (parts, limit) = (self.parts.clone(), self.items.clone());
+        let bundles = self.bundles.clone();
         tokio::spawn(async move {
             let _place: Place<_> = place;
-            if let Err(status) = send_all(&parts, &wanted, items, &limit, &sender).await {
+            let sent = if wanted.packed {
+                send_bundle(&bundles, &wanted, &limit, &sender).await
+            } else {
+                send_all(&parts, &wanted, items, &limit, &sender).await
+            };
+            if let Err(status) = sent {
                 // The receiver went away: nobody is left to tell.
                 drop(timeout(CHUNK_WAIT, sender.send(Err(status))).await);
             }
@@ -96,8 +121,8 @@ impl Pulls {
 
     /// The wanted objects, each of them in the manifest.
     async fn members(&self, wanted: &Wanted) -> Result<Vec<Digest>, Status> {
-        let bytes = item(&self.parts, wanted.manifest).await?;
-        let manifest = Manifest::parse(&bytes).map_err(|what| corrupt(&wanted.manifest, &what))?;
+        let (content, digest) = (self.parts.content.clone(), wanted.manifest);
+        let manifest = blocking(move || manifest(&content, &digest)).await??;
         let listed: BTreeSet<_> = manifest.entries().iter().map(|entry| entry.digest).collect();
         if wanted.objects.iter().all(|object| listed.contains(object)) {
             Ok(wanted.objects.clone())
@@ -128,49 +153,48 @@ async fn send_all(
         // A recall or a deletion ends a long pull too.
         granted(parts, wanted)?;
         let _turn = limit.acquire().await.map_err(refuse::internal)?;
-        let bytes = item(parts, digest).await?;
-        for chunk in chunks(digest, &bytes) {
-            match timeout(CHUNK_WAIT, sender.send(Ok(chunk))).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_gone)) => return Ok(()),
-                Err(_slow) => return Err(Status::deadline_exceeded("no chunk was taken for 30 s")),
-            }
+        let content = parts.content.clone();
+        let bytes = blocking(move || read(&content, &digest)).await??;
+        let like = v1::PullChunk { digest: digest_to_wire(&digest), ..Default::default() };
+        if !send(&like, &bytes, sender).await? {
+            return Ok(());
         }
     }
     Ok(())
 }
 
-/// An item in order; one that is empty is one empty chunk, so that its arrival shows.
-fn chunks(digest: Digest, bytes: &Bytes) -> impl Iterator<Item = v1::PullChunk> {
+async fn send_bundle(
+    bundles: &Bundles,
+    wanted: &Wanted,
+    limit: &Semaphore,
+    sender: &mpsc::Sender<Result<v1::PullChunk, Status>>,
+) -> Result<(), Status> {
+    let _turn = limit.acquire().await.map_err(refuse::internal)?;
+    let (bytes, on_base) = if wanted.objects.is_empty() {
+        bundles.release(wanted.base, wanted.manifest).await?
+    } else {
+        (bundles.objects(wanted.objects.clone()).await?, false)
+    };
+    let like = v1::PullChunk { packed: true, on_base, ..Default::default() };
+    send(&like, &bytes, sender).await.map(drop)
+}
+
+/// Sends an item in chunks like `like`; one that is empty is one empty chunk, so that its arrival shows.
+/// `false` when nobody takes them any more.
+async fn send(
+    like: &v1::PullChunk,
+    bytes: &Bytes,
+    sender: &mpsc::Sender<Result<v1::PullChunk, Status>>,
+) -> Result<bool, Status> {
     let count = bytes.len().div_ceil(CHUNK_BYTES_MAX).max(1);
-    (0..count).map(move |n| {
-        let start = n * CHUNK_BYTES_MAX;
-        let end = bytes.len().min(start + CHUNK_BYTES_MAX);
-        v1::PullChunk {
-            digest: digest_to_wire(&digest),
-            total: bytes.len() as u64,
-            data: bytes.slice(start..end),
+    for start in (0..count).map(|n| n * CHUNK_BYTES_MAX) {
+        let data = bytes.slice(start..bytes.len().min(start + CHUNK_BYTES_MAX));
+        let chunk = v1::PullChunk { total: bytes.len() as u64, data, ..like.clone() };
+        match timeout(CHUNK_WAIT, sender.send(Ok(chunk))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_gone)) => return Ok(false),
+            Err(_slow) => return Err(Status::deadline_exceeded("no chunk was taken for 30 s")),
         }
-    })
-}
-
-/// An item, checked against its digest: what left the hub is what was rendered.
-async fn item(parts: &Parts, digest: Digest) -> Result<Bytes, Status> {
-    let content = parts.content.clone();
-    blocking(move || match content.item(&digest) {
-        Ok(Some(bytes)) if Digest::of(&bytes) == digest => Ok(bytes),
-        Ok(Some(_)) => Err(corrupt(&digest, "its bytes have another digest")),
-        Ok(None) => {
-            let what = format!("content {} is not on the hub now", digest.short());
-            Err(refuse(Code::Unavailable, Reason::Unavailable, what))
-        }
-        Err(error) => Err(refuse::internal(error)),
-    })
-    .await?
-}
-
-fn corrupt(digest: &Digest, what: &str) -> Status {
-    tracing::error!(%digest, what, "content is damaged");
-    let what = format!("content {} is damaged on the hub", digest.short());
-    refuse(Code::DataLoss, Reason::ContentCorrupt, what)
+    }
+    Ok(true)
 }

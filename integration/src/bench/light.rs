@@ -136,6 +136,6 @@ impl View {
             drifted: 0,
             unhealthy: Vec::new(),
         };
-        Some(Reported { app: directed.app, report, trace: None })
+        Some(Reported { app: directed.app, report, trace: None, options: None })
     }
 }

@@ -1,10 +1,12 @@
 //! `Directive`: what the hub says to one cluster about one App.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use model::{AppName, Directive, Epoch, Grant};
 
 use super::Error;
+use super::held::options_mark;
 use super::part::{digest_from_wire, digest_to_wire, message, trace_from_wire};
 use crate::v1;
 
@@ -29,6 +31,13 @@ pub struct GrantOptions {
     /// What the App chose for the agent (adoption, recreation, ignored fields and so on), as JSON of at most
     /// [`CHOICES_BYTES_MAX`]; empty: the defaults. Only the agent reads it.
     pub choices: Vec<u8>,
+}
+
+impl GrantOptions {
+    /// [`options_mark`] of what an agent follows.
+    pub fn mark(&self) -> NonZeroU32 {
+        options_mark(&self.drift, self.allow.iter().map(String::as_str), &self.choices)
+    }
 }
 
 /// A directive with the App it is about and the trace it belongs to.

@@ -1,7 +1,9 @@
-//! One digest over all that an agent holds, so that two sides can agree in 32 bytes.
+//! One digest over all that an agent holds, so that two sides can agree in 32 bytes, and one mark over how a
+//! grant is followed.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::num::NonZeroU32;
 
 use model::{AppName, Digest, Epoch};
 
@@ -17,4 +19,21 @@ pub fn held_digest(held: &Held) -> Digest {
         writeln!(text, "{app} {epoch} {digest} {fence}").expect("a String takes all writes");
     }
     Digest::of(text.as_bytes())
+}
+
+/// The first four bytes of SHA-256 over one line each for the drift mode (empty is `correct`) and the lifted
+/// gates in order, and the choices: what makes two grants of one epoch differ for an agent. Not a secret and
+/// no proof; equal marks of different options (one in four thousand million) would delay a change until the next one.
+pub fn options_mark<'a>(
+    drift: &str,
+    allow: impl IntoIterator<Item = &'a str>,
+    choices: &[u8],
+) -> NonZeroU32 {
+    let mut allow: Vec<&str> = allow.into_iter().collect();
+    allow.sort_unstable();
+    let drift = if drift.is_empty() { "correct" } else { drift };
+    let text = format!("{drift}\n{}\n", allow.join("\n"));
+    let digest = Digest::of(&[text.as_bytes(), choices].concat());
+    let [a, b, c, d, ..] = *digest.as_bytes();
+    NonZeroU32::new(u32::from_be_bytes([a, b, c, d])).unwrap_or(NonZeroU32::MIN)
 }

@@ -15,7 +15,7 @@ mod held;
 mod part;
 
 pub use directive::{CHOICES_BYTES_MAX, Directed, GrantOptions};
-pub use held::{Held, held_digest};
+pub use held::{Held, held_digest, options_mark};
 pub use part::{cut, digest_from_wire, digest_to_wire, digest_to_wire_optional, trace_from_wire};
 pub use report::Reported;
 

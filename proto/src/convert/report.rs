@@ -1,5 +1,6 @@
 //! `AppReport`: what an agent saw for one App.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use model::{AppName, Epoch, ObjectStatus, Phase, Reason, Report};
@@ -23,11 +24,13 @@ pub struct Reported {
     pub report: Report,
     /// The span in the agent that made it.
     pub trace: Option<v1::TraceContext>,
+    /// [`options_mark`](super::options_mark) of the grant that the agent follows; `None`: not told.
+    pub options: Option<NonZeroU32>,
 }
 
 impl From<Reported> for v1::AppReport {
     fn from(reported: Reported) -> v1::AppReport {
-        let Reported { app, report, trace } = reported;
+        let Reported { app, report, trace, options } = reported;
         let (phase, reason, message) = match &report.phase {
             Phase::Applying => ("Applying", "", ""),
             Phase::Healthy => ("Healthy", "", ""),
@@ -52,6 +55,7 @@ impl From<Reported> for v1::AppReport {
             drifted: report.drifted,
             unhealthy: Vec::new(),
             trace: trace_from_wire(trace),
+            options: options.map_or(0, NonZeroU32::get),
         };
         wire.unhealthy = fitting(wire.encoded_len(), report.unhealthy);
         wire
@@ -102,7 +106,8 @@ impl TryFrom<v1::AppReport> for Reported {
             drifted: wire.drifted,
             unhealthy,
         };
-        Ok(Reported { app, report, trace: trace_from_wire(wire.trace) })
+        let (trace, options) = (trace_from_wire(wire.trace), NonZeroU32::new(wire.options));
+        Ok(Reported { app, report, trace, options })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Converters: whatever goes over comes back, and whatever comes in never panics.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use model::{
@@ -9,7 +10,7 @@ use model::{
 };
 use proptest::prelude::*;
 use prost::Message as _;
-use proto::convert::{Directed, GrantOptions, Reported, cut, held_digest};
+use proto::convert::{Directed, GrantOptions, Reported, cut, held_digest, options_mark};
 use proto::limits::{MESSAGE_BYTES_MAX, SESSION_MESSAGE_BYTES_MAX, UNHEALTHY_MAX};
 use proto::v1;
 
@@ -64,6 +65,7 @@ fn reported() -> impl Strategy<Value = Reported> {
     (app_name(), counters, prop::option::of(digest()), phase(), durations, counts, objects, trace())
         .prop_map(
             |(app, (boot, seq, epoch, fence), digest, phase, times, counts, unhealthy, trace)| {
+                let objects_total = counts.0;
                 let report = Report {
                     boot,
                     seq,
@@ -79,7 +81,8 @@ fn reported() -> impl Strategy<Value = Reported> {
                     drifted: counts.2,
                     unhealthy,
                 };
-                Reported { app, report, trace }
+                let options = NonZeroU32::new(objects_total);
+                Reported { app, report, trace, options }
             },
         )
 }
@@ -258,4 +261,16 @@ fn the_held_digest_changes_with_every_part_of_it() {
     ] {
         assert_ne!(base, other);
     }
+}
+
+#[test]
+fn a_mark_tells_options_apart_and_does_not_mind_order_or_the_word_for_the_default() {
+    let mark = |drift: &str, allow: &[&str]| options_mark(drift, allow.iter().copied(), b"");
+    assert_eq!(mark("", &[]), mark("correct", &[]));
+    assert_eq!(mark("report", &["a", "b"]), mark("report", &["b", "a"]));
+    assert_ne!(mark("report", &[]), mark("correct", &[]));
+    assert_ne!(mark("report", &["a"]), mark("report", &[]));
+    assert_ne!(options_mark("", [], b"{}"), mark("", &[]));
+    // The two sides may be of different versions: the number is part of the wire.
+    assert_eq!(mark("correct", &[]).get(), 0x60c1_1a0c);
 }

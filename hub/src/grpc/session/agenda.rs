@@ -2,10 +2,11 @@
 //! directive waits, and only when it differs from what the agent was told or has shown to hold.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use model::{AppName, Digest, Directive, Epoch};
-use proto::convert::{Held, held_digest};
+use proto::convert::{GrantOptions, Held, held_digest};
 
 use crate::engine::Served;
 
@@ -16,14 +17,28 @@ const APPS_MAX: usize = 2_000;
 /// cause that passed, seldom enough for one that stays.
 const SAY_AGAIN: Duration = Duration::from_secs(30);
 
+/// How long an agent may start after it received a grant before it has to ask again: nothing old starts
+/// unsupervised after a long partition.
+const START_WITHIN: Duration = Duration::from_hours(1);
+
 /// What the hub told about one App: what makes two directives different for an agent.
-type Said = (Directive, String);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Said {
+    directive: Directive,
+    /// Of a grant's options.
+    mark: NonZeroU32,
+    /// It was said in this session, so that what the agent shows may be older.
+    told: bool,
+}
+
+/// What an agent shows of one App: epoch, digest and fence, and the mark of the options if it tells it.
+type Shown = ((Epoch, Option<Digest>, Epoch), Option<NonZeroU32>);
 
 /// The state of one conversation.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     /// From the newest report of each App.
-    shown: Held,
+    shown: BTreeMap<AppName, Shown>,
     /// Last said in this session, or shown to be known already.
     said: BTreeMap<AppName, Said>,
     /// To be said, newest only.
@@ -50,20 +65,30 @@ pub(super) fn served_digest(served: &[Served]) -> Digest {
 impl Agenda {
     /// The digests were equal: the agent holds exactly what is served.
     pub(super) fn agree(&mut self, served: Vec<Served>) {
-        self.said = served.into_iter().map(|s| (s.app.clone(), (s.directive, s.drift))).collect();
+        self.said = served.into_iter().map(|s| (s.app.clone(), Said::of(&s, false))).collect();
     }
 
-    /// A report: what the agent holds of one App now.
+    /// A report: what the agent holds of one App now. `true`: it follows a grant that was taken for known,
+    /// but in another way than the hub serves it, and the next [`Agenda::set`] says it again.
     pub(super) fn shows(
         &mut self,
         app: &AppName,
         held: (Epoch, Option<Digest>, Epoch),
-    ) -> Result<(), TooManyApps> {
+        mark: Option<NonZeroU32>,
+    ) -> Result<bool, TooManyApps> {
         if self.shown.len() >= APPS_MAX && !self.shown.contains_key(app) {
             return Err(TooManyApps);
         }
-        self.shown.insert(app.clone(), held);
-        Ok(())
+        self.shown.insert(app.clone(), (held, mark));
+        let other = |said: &Said| {
+            let is_grant = matches!(said.directive, Directive::Grant(_));
+            is_grant && !said.told && mark.is_some_and(|mark| mark != said.mark)
+        };
+        let other = self.said.get(app).is_some_and(other);
+        if other {
+            self.said.remove(app);
+        }
+        Ok(other)
     }
 
     /// What is served now; replaces all that waits.
@@ -72,16 +97,16 @@ impl Agenda {
         let mut served: BTreeMap<_, _> =
             served.into_iter().map(|served| (served.app.clone(), served)).collect();
         // What is served no more is held, not forgotten: an agent never loses a grant by silence.
-        for (app, (directive, _)) in &self.said {
-            if *directive != Directive::Hold && !served.contains_key(app) {
+        for (app, said) in &self.said {
+            if said.directive != Directive::Hold && !served.contains_key(app) {
                 served.insert(app.clone(), hold(app.clone()));
             }
         }
         for (app, served) in served {
-            let wanted = (served.directive, served.drift.clone());
+            let wanted = Said::of(&served, false);
             match self.said.get(&app) {
-                Some(said) if *said == wanted => {}
-                None if self.is_shown(&app, served.directive) => {
+                Some(said) if Said { told: false, ..*said } == wanted => {}
+                None if self.is_shown(&app, wanted) => {
                     self.said.insert(app, wanted);
                 }
                 Some(_) | None => {
@@ -100,7 +125,7 @@ impl Agenda {
     pub(super) fn next(&mut self) -> Option<Served> {
         let (app, served) = self.todo.pop_first()?;
         self.refused.remove(&app);
-        self.said.insert(app, (served.directive, served.drift.clone()));
+        self.said.insert(app, Said::of(&served, true));
         Some(served)
     }
 
@@ -125,15 +150,35 @@ impl Agenda {
     }
 
     /// Whether the agent has shown that it needs not be told.
-    fn is_shown(&self, app: &AppName, directive: Directive) -> bool {
-        let none = (Epoch::NONE, None, Epoch::NONE);
-        let (epoch, digest, fence) = self.shown.get(app).copied().unwrap_or(none);
-        match directive {
-            Directive::Grant(grant) => epoch == grant.epoch && digest == Some(grant.digest),
+    fn is_shown(&self, app: &AppName, wanted: Said) -> bool {
+        let none = ((Epoch::NONE, None, Epoch::NONE), None);
+        let ((epoch, digest, fence), mark) = self.shown.get(app).copied().unwrap_or(none);
+        match wanted.directive {
+            Directive::Grant(grant) => {
+                let so = mark.is_none_or(|mark| mark == wanted.mark);
+                epoch == grant.epoch && digest == Some(grant.digest) && so
+            }
             // An agent that holds a later grant cannot take an earlier one any more.
             Directive::Fence(e) => fence >= e || epoch >= e,
             Directive::Hold => true,
         }
+    }
+}
+
+impl Said {
+    fn of(served: &Served, told: bool) -> Said {
+        Said { directive: served.directive, mark: options(served).mark(), told }
+    }
+}
+
+/// What goes with what is served, when it is a grant.
+pub(super) fn options(served: &Served) -> GrantOptions {
+    GrantOptions {
+        start_within: START_WITHIN,
+        drift: served.drift.clone(),
+        revision: served.revision.clone(),
+        allow: Vec::new(),
+        choices: Vec::new(),
     }
 }
 
@@ -144,12 +189,14 @@ fn hold(app: AppName) -> Served {
         revision: String::new(),
         drift: String::new(),
         trace: None,
+        earlier: Vec::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use model::Grant;
+    use proto::convert::options_mark;
 
     use super::*;
 
@@ -166,6 +213,10 @@ mod tests {
         Directive::Grant(Grant { epoch: Epoch(epoch), digest })
     }
 
+    fn mark(drift: &str) -> NonZeroU32 {
+        options_mark(drift, [], b"")
+    }
+
     fn holds(epoch: u64, fence: u64) -> (Epoch, Option<Digest>, Epoch) {
         (Epoch(epoch), Some(Digest::of(&epoch.to_be_bytes())), Epoch(fence))
     }
@@ -178,8 +229,8 @@ mod tests {
     #[test]
     fn a_reconnect_with_nothing_changed_says_nothing() {
         let mut agenda = Agenda::default();
-        agenda.shows(&app("api"), holds(3, 0)).unwrap();
-        agenda.shows(&app("web"), holds(2, 5)).unwrap();
+        agenda.shows(&app("api"), holds(3, 0), None).unwrap();
+        agenda.shows(&app("web"), holds(2, 5), None).unwrap();
         agenda.set(vec![
             served("api", grant(3)),
             served("web", Directive::Fence(Epoch(5))),
@@ -202,7 +253,7 @@ mod tests {
     #[test]
     fn a_change_that_was_taken_back_before_it_was_said_is_not_said() {
         let mut agenda = Agenda::default();
-        agenda.shows(&app("web"), holds(1, 0)).unwrap();
+        agenda.shows(&app("web"), holds(1, 0), None).unwrap();
         agenda.set(vec![served("web", grant(1))]);
         agenda.set(vec![served("web", grant(2))]);
         agenda.set(vec![served("web", grant(1))]);
@@ -212,7 +263,7 @@ mod tests {
     #[test]
     fn what_was_said_last_is_told_again_when_it_differs_even_if_the_agent_shows_it() {
         let mut agenda = Agenda::default();
-        agenda.shows(&app("web"), holds(1, 0)).unwrap();
+        agenda.shows(&app("web"), holds(1, 0), None).unwrap();
         agenda.set(vec![served("web", grant(2))]);
         assert_eq!(said(&mut agenda).len(), 1);
         // Grant 2 may be on its way in the agent: that grant 1 holds again must be said.
@@ -234,7 +285,8 @@ mod tests {
     #[test]
     fn another_digest_for_the_epoch_that_is_shown_is_said() {
         let mut agenda = Agenda::default();
-        agenda.shows(&app("web"), (Epoch(1), Some(Digest::of(b"other")), Epoch::NONE)).unwrap();
+        let other = (Epoch(1), Some(Digest::of(b"other")), Epoch::NONE);
+        agenda.shows(&app("web"), other, None).unwrap();
         agenda.set(vec![served("web", grant(1))]);
         assert_eq!(said(&mut agenda), [("web".to_owned(), grant(1))]);
     }
@@ -255,13 +307,35 @@ mod tests {
     }
 
     #[test]
+    fn a_grant_that_is_followed_in_another_way_is_said_once_more() {
+        let (correct, report) = (mark("correct"), mark("report"));
+        let now = || [served("api", grant(1)), served("web", grant(1))].to_vec();
+        let mut shown = Agenda::default();
+        shown.shows(&app("api"), holds(1, 0), Some(correct)).unwrap();
+        shown.shows(&app("web"), holds(1, 0), Some(report)).unwrap();
+        shown.set(now());
+        let mut agreed = Agenda::default();
+        agreed.agree(now());
+        assert_eq!(agreed.shows(&app("api"), holds(1, 0), Some(correct)), Ok(false));
+        assert_eq!(agreed.shows(&app("web"), holds(1, 0), Some(report)), Ok(true));
+        agreed.set(now());
+        for mut agenda in [shown, agreed] {
+            assert_eq!(said(&mut agenda), [("web".to_owned(), grant(1))]);
+            // A report that was on its way.
+            assert_eq!(agenda.shows(&app("web"), holds(1, 0), Some(report)), Ok(false));
+            agenda.set(now());
+            assert!(!agenda.has_more());
+        }
+    }
+
+    #[test]
     fn an_agent_cannot_fill_the_hub_with_names() {
         let mut agenda = Agenda::default();
         for n in 0..APPS_MAX {
-            agenda.shows(&app(&format!("a{n}")), holds(1, 0)).unwrap();
+            agenda.shows(&app(&format!("a{n}")), holds(1, 0), None).unwrap();
         }
-        assert_eq!(agenda.shows(&app("one-more"), holds(1, 0)), Err(TooManyApps));
-        assert_eq!(agenda.shows(&app("a0"), holds(2, 0)), Ok(()));
+        assert_eq!(agenda.shows(&app("one-more"), holds(1, 0), None), Err(TooManyApps));
+        assert_eq!(agenda.shows(&app("a0"), holds(2, 0), None), Ok(false));
     }
 
     #[test]

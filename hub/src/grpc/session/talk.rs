@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tonic::{Code, Status, Streaming};
 
-use super::agenda::{Agenda, served_digest};
+use super::agenda::{Agenda, options, served_digest};
 use super::ended;
 use crate::engine::{HelloInfo, Served, SessionId, held};
 use crate::grpc::admit::{Cut, judge};
@@ -34,9 +34,6 @@ const SYNC_WAIT: Duration = Duration::from_secs(30);
 const MESSAGES_BURST: u32 = 2_500;
 /// From then on one in this time, 500 a second: 1,000 Apps that all report every 2 s.
 const MESSAGE_EVERY: Duration = Duration::from_millis(2);
-/// How long an agent may start after it received a grant before it has to ask again: nothing old starts
-/// unsupervised after a long partition.
-const START_WITHIN: Duration = Duration::from_hours(1);
 /// How long the last message may wait for a slow receiver.
 const GOODBYE_WAIT: Duration = Duration::from_secs(1);
 /// Difference between the clocks that is worth a line in the log.
@@ -235,12 +232,16 @@ impl<'a> Talk<'a> {
     fn hear_report(&mut self, session: SessionId, report: v1::AppReport) -> Result<(), Cut> {
         let uid = &self.peer.cluster;
         match Reported::try_from(report) {
-            Ok(Reported { app, report, trace }) => {
-                self.agenda
-                    .shows(&app, held(&report))
+            Ok(Reported { app, report, trace, options }) => {
+                let otherwise = self
+                    .agenda
+                    .shows(&app, held(&report), options)
                     .map_err(|_| broken("the agent reports on more Apps than the hub takes"))?;
                 let trace = trace.map(|trace| trace.traceparent);
                 self.parts.fleet.report(uid, session, app, report, trace);
+                if otherwise {
+                    self.sync();
+                }
             }
             Err(error) => {
                 tracing::warn!(%uid, %error, "a report cannot be read");
@@ -325,18 +326,12 @@ impl<'a> Talk<'a> {
 }
 
 fn directive(served: Served) -> v1::Directive {
-    let trace =
-        served.trace.map(|traceparent| v1::TraceContext { traceparent, ..Default::default() });
     let options = match served.directive {
-        model::Directive::Grant(_) => GrantOptions {
-            start_within: START_WITHIN,
-            drift: served.drift,
-            revision: served.revision,
-            allow: Vec::new(),
-            choices: Vec::new(),
-        },
+        model::Directive::Grant(_) => options(&served),
         model::Directive::Hold | model::Directive::Fence(_) => GrantOptions::default(),
     };
+    let trace =
+        served.trace.map(|traceparent| v1::TraceContext { traceparent, ..Default::default() });
     Directed { app: served.app, directive: served.directive, options, trace }.into()
 }
 

@@ -7,3 +7,4 @@ mod sessions;
 mod serving;
 mod strangers;
 mod authority;
+mod bundles;

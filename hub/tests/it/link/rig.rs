@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use hub::clock::Clock;
+use hub::content::{Content, Kind};
 use hub::engine::{Desk, Fleet, Served};
-use hub::grpc::{AgentsConfig, Limits, Parts, Running, Shelf};
+use hub::grpc::{AgentsConfig, Limits, Parts, Running};
 use hub::pki::{Authority, TOKEN_LIFE_DEFAULT};
 use hub::registry::{ClusterRecord, NewToken, Registry};
 use hub::store::{Memory, Store};
@@ -31,6 +31,7 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, version,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
@@ -49,27 +50,11 @@ pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     waited.unwrap_or_else(|_| panic!("{what} did not happen within {PATIENCE:?}"))
 }
 
-/// Content by digest, which a test may damage.
-#[derive(Debug, Default)]
-pub(super) struct Shelves(Mutex<BTreeMap<Digest, Bytes>>);
-
-impl Shelf for Shelves {
-    fn item(&self, digest: &Digest) -> io::Result<Option<Bytes>> {
-        Ok(self.0.lock().unwrap().get(digest).cloned())
-    }
-}
-
-impl Shelves {
-    pub(super) fn put(&self, digest: Digest, bytes: impl Into<Bytes>) {
-        self.0.lock().unwrap().insert(digest, bytes.into());
-    }
-}
-
 pub(super) struct Rig {
     pub(super) registry: Registry,
     pub(super) fleet: Arc<Fleet>,
     pub(super) desk: Arc<Desk>,
-    pub(super) shelves: Arc<Shelves>,
+    pub(super) content: Arc<Content>,
     pub(super) authority: Arc<Authority>,
     pub(super) clock: Clock,
     pub(super) store: Arc<Memory>,
@@ -77,6 +62,7 @@ pub(super) struct Rig {
     pub(super) shutdown: CancellationToken,
     pub(super) running: Running,
     served: Mutex<BTreeMap<AppName, BTreeMap<ClusterUid, Served>>>,
+    folder: TempDir,
 }
 
 impl Rig {
@@ -95,12 +81,14 @@ impl Rig {
         let registry = Registry::open(store.clone(), lease).unwrap();
         let authority = Authority::open(store.clone(), lease, clock.clone()).unwrap();
         let (fleet, desk) = (Arc::new(Fleet::new(clock.clone())), Arc::new(Desk::new()));
-        let (shelves, authority) = (Arc::new(Shelves::default()), Arc::new(authority));
+        let folder = tempfile::tempdir().unwrap();
+        let content = Arc::new(Content::open(folder.path()).unwrap());
+        let authority = Arc::new(authority);
         let parts = Parts {
             registry: registry.clone(),
             fleet: fleet.clone(),
             desk: desk.clone(),
-            content: shelves.clone(),
+            content: content.clone(),
             authority: authority.clone(),
             lease,
             clock: clock.clone(),
@@ -113,7 +101,7 @@ impl Rig {
             registry,
             fleet,
             desk,
-            shelves,
+            content,
             authority,
             clock,
             store,
@@ -121,6 +109,7 @@ impl Rig {
             shutdown,
             running,
             served: Mutex::default(),
+            folder,
         }
     }
 
@@ -154,7 +143,14 @@ impl Rig {
             revision: "main@sha1:1f3c9a2".to_owned(),
             drift: "correct".to_owned(),
             trace: None,
+            earlier: Vec::new(),
         };
+        self.serve_as(uid, served);
+    }
+
+    /// The same, word by word.
+    pub(super) fn serve_as(&self, uid: &ClusterUid, served: Served) {
+        let app = served.app.clone();
         let mut all = self.served.lock().unwrap();
         let row = all.entry(app.clone()).or_default();
         row.insert(uid.clone(), served);
@@ -163,11 +159,10 @@ impl Rig {
         }
     }
 
-    /// Puts a manifest of these objects on the shelves.
+    /// Puts a manifest of these objects into the content.
     pub(super) fn stock(&self, objects: &[&str]) -> Manifest {
         let entries = objects.iter().enumerate().map(|(n, object)| {
-            let digest = Digest::of(object.as_bytes());
-            self.shelves.put(digest, object.as_bytes().to_vec());
+            let digest = self.content.put(Kind::Object, object.as_bytes()).unwrap();
             let key = ObjectKey {
                 group: String::new(),
                 kind: "ConfigMap".to_owned(),
@@ -177,8 +172,17 @@ impl Rig {
             ObjectEntry { key, digest, bytes: u32::try_from(object.len()).unwrap() }
         });
         let manifest = Manifest::new(entries.collect());
-        self.shelves.put(manifest.digest(), manifest.canonical());
+        self.content.put(Kind::Manifest, &manifest.canonical()).unwrap();
         manifest
+    }
+
+    /// Writes other bytes under the name of some content.
+    pub(super) fn damage(&self, digest: &Digest, bytes: &[u8]) {
+        let name = digest.to_string();
+        let name = name.strip_prefix("sha256:").unwrap();
+        let path = self.folder.path().join(&name[..2]).join(&name[2..]);
+        assert!(path.is_file());
+        std::fs::write(path, bytes).unwrap();
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hub::registry::{ClusterRecord, ClusterState};
 use model::{AppName, Digest, Directive, Epoch, Manifest, Phase, Reason, Report};
-use proto::convert::{Held, Reported, held_digest};
+use proto::convert::{Held, Reported, held_digest, options_mark};
 use proto::limits::CHUNK_BYTES_MAX;
 use proto::v1::agent_client::AgentClient;
 use proto::v1::{self, agent_message, hub_message};
@@ -36,7 +36,10 @@ fn report(epoch: u64, digest: Option<Digest>, fence: u64, seq: u64) -> Report {
 }
 
 async fn say_report(talk: &Talk, name: &str, report: Report) {
-    let reported = Reported { app: app(name), report, trace: None };
+    say_reported(talk, Reported { app: app(name), report, trace: None, options: None }).await;
+}
+
+async fn say_reported(talk: &Talk, reported: Reported) {
     talk.say(agent_message::Message::Report(reported.into())).await;
 }
 
@@ -112,6 +115,37 @@ async fn equal_digests_in_the_greeting_say_that_all_is_known() {
     assert_eq!(talk.hear_welcome().await.served_digest, held_digest);
     // Without a single report.
     nothing_but(&rig, &identity, &mut talk).await;
+}
+
+#[tokio::test]
+async fn a_drift_mode_that_changed_while_the_agent_was_away_is_told_when_it_is_back() {
+    let rig = Rig::start().await;
+    let identity = rig.joined("eu-1").await;
+    let manifest = rig.stock(&["{}"]);
+    rig.serve(&identity.uid, "web", grant(3, &manifest));
+    let held = Held::from([(app("web"), (Epoch(3), Some(manifest.digest()), Epoch::NONE))]);
+    let held_digest = held_digest(&held).as_bytes().to_vec();
+    // Both when the greeting says that all is known, and when only the report does.
+    for held_digest in [held_digest, Vec::new()] {
+        let mut talk = Talk::open(identity.client().await).await.unwrap();
+        let greeting = v1::Hello { held_digest, held_apps: 1, ..hello() };
+        talk.say(agent_message::Message::Hello(greeting)).await;
+        talk.hear_welcome().await;
+        for (seq, drift) in [(1, "report"), (2, "correct")] {
+            let reported = Reported {
+                app: app("web"),
+                report: report(3, Some(manifest.digest()), 0, seq),
+                trace: None,
+                options: Some(options_mark(drift, [], b"")),
+            };
+            say_reported(&talk, reported).await;
+            if seq == 1 {
+                say_synced(&talk).await;
+                assert_eq!(talk.hear_directive().await, ("web".to_owned(), grant(3, &manifest)));
+            }
+        }
+        nothing_but(&rig, &identity, &mut talk).await;
+    }
 }
 
 #[tokio::test]
@@ -211,7 +245,7 @@ async fn pull(
         app: name.to_owned(),
         manifest: manifest.digest().as_bytes().to_vec(),
         objects: objects.iter().map(|digest| digest.as_bytes().to_vec()).collect(),
-        trace: None,
+        ..Default::default()
     };
     let mut chunks = client.pull(request).await?.into_inner();
     let mut items: Vec<(Digest, Vec<u8>)> = Vec::new();
@@ -286,7 +320,7 @@ async fn damaged_content_never_leaves_the_hub() {
     let identity = rig.joined("eu-1").await;
     let manifest = rig.stock(&["one", "two"]);
     rig.serve(&identity.uid, "web", grant(1, &manifest));
-    rig.shelves.put(Digest::of(b"two"), "tvo");
+    rig.damage(&Digest::of(b"two"), b"tvo");
     let both = [Digest::of(b"one"), Digest::of(b"two")];
     let status = pull(&identity, "web", &manifest, &both).await.unwrap_err();
     assert_eq!(reason(&status), (Code::DataLoss, "APL-335"));
