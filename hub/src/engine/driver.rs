@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use model::{AppName, ClusterUid, LeaseEpoch, Reason, Status};
+use model::{AppName, ClusterUid, LeaseEpoch, Reason, RolloutId, Status};
 use rollout::{Actor, Event, Now, Scan, Verb};
 use sandbox::Renderers;
 use tokio::sync::watch;
@@ -196,6 +196,7 @@ impl Engine {
                 self.claims.forget(name);
                 self.blocked.remove(name);
             }
+            slot.offer.fault_at = Some(survey.revision.clone());
         }
     }
 
@@ -301,7 +302,8 @@ impl Engine {
         Ok(Some((app, next)))
     }
 
-    /// Carries out what a person asked, as one more decision.
+    /// Carries out what a person asked, as one more decision; the rollout that it is about, unless it makes
+    /// a new one.
     fn ask(
         &mut self,
         app: &AppName,
@@ -309,7 +311,7 @@ impl Engine {
         actor: &Actor,
         clusters: &Clusters,
         feed: &Feed,
-    ) -> Result<Result<(), CommandError>, Error> {
+    ) -> Result<Result<Option<RolloutId>, CommandError>, Error> {
         let now = self.watch.now();
         let Some(slot) = self.slots.get_mut(app) else {
             return Ok(Err(CommandError::NoSuchApp(app.clone())));
@@ -320,6 +322,9 @@ impl Engine {
             Ok(event) => event,
             Err(refusal) => return Ok(Err(CommandError::Refused(refusal))),
         };
+        let is_new = matches!(verb, Verb::Start | Verb::Restart | Verb::Rollback);
+        let active = slot.state.active.as_ref().map(|rollout| rollout.id);
+        let about = active.filter(|_| !is_new);
         let mut state = Arc::clone(&slot.state);
         step(&mut state, &event, now, &obs);
         match append(&self.parts.log, self.parts.lease, slot, &[event]) {
@@ -330,7 +335,7 @@ impl Engine {
             }
             Err(other) => return Err(other),
         }
-        Ok(Ok(()))
+        Ok(Ok(about))
     }
 
     /// After a failed write nobody knows what reached the disk: read it again.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use model::{AppName, Status};
+use model::{AppName, RolloutId, Status};
 use rollout::{Actor, Refusal, Verb};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,10 @@ pub enum CommandError {
     Gone,
 }
 
-type Reply = oneshot::Sender<Result<(), CommandError>>;
+/// The rollout that the verb was about; `None` when it makes a new one.
+type Answer = Result<Option<RolloutId>, CommandError>;
+
+type Reply = oneshot::Sender<Answer>;
 
 /// A verb on its way to the driver.
 #[derive(Debug)]
@@ -55,7 +58,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn answer(reply: Reply, answer: Result<(), CommandError>) {
+    pub(super) fn answer(reply: Reply, answer: Answer) {
         // Whoever asked may be gone; the decision stands all the same.
         drop(reply.send(answer));
     }
@@ -96,13 +99,14 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Carries out a verb; returns when it is durable and shown.
+    /// Carries out a verb; returns when it is durable and shown. Says which rollout it was about, unless it
+    /// makes a new one.
     pub async fn command(
         &self,
         app: AppName,
         verb: Verb,
         actor: Actor,
-    ) -> Result<(), CommandError> {
+    ) -> Result<Option<RolloutId>, CommandError> {
         let (reply, answer) = oneshot::channel();
         let asked = Asked { app, verb, actor, reply };
         self.asked.send(asked).await.map_err(|_| CommandError::Gone)?;

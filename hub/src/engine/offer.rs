@@ -73,6 +73,8 @@ pub(super) struct Ready {
 #[derive(Debug)]
 pub(super) struct Survey {
     pub(super) source: SourceName,
+    /// The commit that was looked at.
+    pub(super) revision: String,
     pub(super) apps: BTreeSet<AppName>,
     /// Why nothing of the commit may be used; then an App that was not found is not gone.
     pub(super) refused: Option<Status>,
@@ -267,8 +269,13 @@ impl View {
         if let Some(app) = app {
             return self.found(app, Ok(Offered::Fault { status, revision }));
         }
-        let (source, apps) = (self.source.clone(), BTreeSet::new());
-        let survey = Survey { source, apps, refused: Some(status) };
+        self.survey(BTreeSet::new(), Some(status))
+    }
+
+    /// Which Apps there are, or why nothing of the commit may be used.
+    fn survey(&self, apps: BTreeSet<AppName>, refused: Option<Status>) -> Done {
+        let (source, revision) = (self.source.clone(), self.snapshot.revision.to_string());
+        let survey = Survey { source, revision, apps, refused };
         self.done(None, Ok(News::Survey(Box::new(survey))))
     }
 }
@@ -279,17 +286,15 @@ fn survey(view: &Arc<View>, bench: &Bench<Done>) -> Vec<Done> {
     for fault in &all.diagnostics {
         tracing::warn!(source = %view.source, revision = %view.snapshot.revision, "{fault}");
     }
-    let source = view.source.clone();
     if all.refused {
         let refused = match fault(&view.snapshot, &all.diagnostics) {
             Offered::Fault { status, .. } => Some(status),
             Offered::Candidate(_) => None,
         };
-        let survey = Survey { source, apps: BTreeSet::new(), refused };
-        return vec![view.done(None, Ok(News::Survey(Box::new(survey))))];
+        return vec![view.survey(BTreeSet::new(), refused)];
     }
     let apps = all.apps.keys().cloned().collect();
-    bench.tell(view.done(None, Ok(News::Survey(Box::new(Survey { source, apps, refused: None })))));
+    bench.tell(view.survey(apps, None));
     let mut done = Vec::new();
     for (name, parsed) in all.apps {
         let reference = &view.snapshot.revision.reference;

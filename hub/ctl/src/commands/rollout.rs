@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use clap::Subcommand;
-use model::api::{List, RolloutAction, RolloutItem};
+use model::{
+    Reason,
+    api::{List, RolloutAction, RolloutItem},
+};
 
 use super::{Context, get, segment, simulate};
 use crate::{
@@ -116,8 +119,15 @@ fn app_of(text: &str) -> &str {
 }
 
 async fn watch(app: &str, context: &Context) -> Result<Exit, Error> {
+    tokio::select! {
+        ended = follow(app, context) => ended,
+        () = Output::closed() => Ok(Exit::Fine),
+    }
+}
+
+async fn follow(app: &str, context: &Context) -> Result<Exit, Error> {
     let deadline = context.timeout.map(|t| tokio::time::Instant::now() + t);
-    let mut shown = String::new();
+    let (mut shown, mut known) = (String::new(), String::new());
     loop {
         let path = format!("rollouts?app={}", segment(app_of(app)));
         let found: List<RolloutItem> = match context.hub.get(&path).await {
@@ -129,13 +139,14 @@ async fn watch(app: &str, context: &Context) -> Result<Exit, Error> {
             Err(error) => return Err(error),
         };
         if let Some(rollout) = found.items.first() {
-            let line = line(rollout);
-            if line != shown {
+            shown = line(rollout);
+            let news = news(rollout);
+            if news != known {
                 match context.output.format {
                     Format::Json => Output::data(&json_line(rollout)?)?,
-                    Format::Table | Format::Name => Output::data(&line)?,
+                    Format::Table | Format::Name => Output::data(&shown)?,
                 }
-                shown = line;
+                known = news;
             }
             match rollout.state.as_str() {
                 "Completed" => return Ok(Exit::Fine),
@@ -161,19 +172,31 @@ fn json_line(rollout: &RolloutItem) -> Result<String, Error> {
         .map_err(|e| Error::new(Exit::Internal, format!("write JSON: {e}")))
 }
 
+/// What has to differ for a new line: steps of the rollout, not seconds that pass in a message.
+fn news(rollout: &RolloutItem) -> String {
+    let code = |reason: Option<Reason>| reason.map_or("-", Reason::code);
+    let waves = rollout.waves.iter().map(|w| format!("{} {}", code(w.reason), w.clusters.failed));
+    let waves: Vec<_> = waves.collect();
+    format!("{} {} {}", stand(rollout), code(rollout.reason), waves.join(" "))
+}
+
 fn line(rollout: &RolloutItem) -> String {
+    format!("{}  {}", stand(rollout), rollout.message)
+}
+
+/// Where it stands: state, and how far each wave is.
+fn stand(rollout: &RolloutItem) -> String {
     let waves: Vec<_> = rollout
         .waves
         .iter()
         .map(|w| format!("{} {} {}/{}", w.name, w.state, w.clusters.ready, w.clusters.total))
         .collect();
     format!(
-        "{}#{} {} {}  {}  {}",
+        "{}#{} {} {}  {}",
         rollout.app,
         rollout.id,
         get::short(&rollout.revision),
         rollout.state,
-        waves.join(" · "),
-        rollout.message
+        waves.join(" · ")
     )
 }

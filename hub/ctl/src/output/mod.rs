@@ -9,6 +9,11 @@ use std::io::{IsTerminal, Write};
 
 use model::State;
 use serde::Serialize;
+#[cfg(target_os = "linux")]
+use {
+    std::os::fd::AsFd,
+    tokio::{io::Interest, net::unix::pipe},
+};
 
 use crate::error::{Error, Exit};
 
@@ -66,6 +71,20 @@ impl Output {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Ends when nobody reads stdout any more (`| head -1`). Where that cannot be known, such as for a file,
+    /// it never ends.
+    pub(crate) async fn closed() {
+        // Only watched, by a descriptor of its own; what is printed goes the usual way.
+        #[cfg(target_os = "linux")]
+        if let Ok(stdout) = std::io::stdout().as_fd().try_clone_to_owned()
+            && let Ok(pipe) = pipe::Sender::from_file_unchecked(stdout.into())
+            && pipe.ready(Interest::ERROR).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
     }
 
     /// Talk.

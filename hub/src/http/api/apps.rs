@@ -42,7 +42,8 @@ pub(super) fn item(app: &AppNow) -> AppItem {
         state: status.state(),
         reason: status.reason(),
         message: status.message().to_owned(),
-        head: view.head.map(|r| r.to_string()),
+        // The newest commit, also when it cannot be used; why not stands beside it.
+        head: app.offer.fault_at.clone().or(view.head.map(|r| r.to_string())),
         stable: view.stable.map(|r| r.to_string()),
         clusters: view.targets.len(),
         ready,

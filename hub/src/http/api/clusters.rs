@@ -13,12 +13,12 @@ use model::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{blocking, body};
+use super::{body, change};
 use crate::{
     engine::{AgentView, AppNow, Published},
     http::{Parts, problem::Problem},
     pki::{self, Minted, TOKEN_LIFE_DEFAULT},
-    registry::{ClusterRecord, ClusterState, NewToken},
+    registry::{ClusterRecord, ClusterState, NewToken, Registry},
 };
 
 /// Silence after which a cluster without a session is called offline; the default of `staleAfter`.
@@ -167,22 +167,12 @@ pub(super) async fn add(
 ) -> Result<Json<AddedCluster>, Problem> {
     let asked = body(document)?;
     let name = ClusterName::parse(&asked.name).map_err(|e| Problem::bad(e.to_string()))?;
-    let now = parts.clock.now();
     let made = mint(&parts, asked.ttl_seconds)?;
-    let registry = parts.registry.clone();
-    let (token, labels) = (record_of(&made), asked.labels);
-    let record = blocking(move || {
-        let record = registry.add_cluster(name, labels, token, now)?;
-        registry.audit("admin", "add", &format!("cluster/{}", record.name), "", now)?;
-        Ok(record)
-    })
-    .await?;
-    Ok(Json(AddedCluster {
-        name: record.name.to_string(),
-        uid: record.uid.to_string(),
-        token: made.token.encode(),
-        expires_at: made.expires_at,
-    }))
+    let (token, labels, now) = (record_of(&made), asked.labels, parts.clock.now());
+    let audit = ("add", object(&name), "");
+    let add = move |registry: &Registry| registry.add_cluster(name, labels, token, now);
+    let record = change(&parts, audit, add).await?;
+    Ok(Json(added(&record, &made)))
 }
 
 /// Asks for a new join token.
@@ -200,22 +190,26 @@ pub(super) async fn token(
 ) -> Result<Json<AddedCluster>, Problem> {
     let asked = body(document)?;
     let record = named(&parts, &name)?;
-    let now = parts.clock.now();
     let made = mint(&parts, asked.ttl_seconds)?;
-    let (registry, token, uid) = (parts.registry.clone(), record_of(&made), record.uid.clone());
-    let object = format!("cluster/{}", record.name);
-    blocking(move || {
-        registry.add_token(&uid, token, now)?;
-        registry.audit("admin", "token", &object, "", now)?;
-        Ok(())
-    })
-    .await?;
-    Ok(Json(AddedCluster {
+    let (token, uid, now) = (record_of(&made), record.uid.clone(), parts.clock.now());
+    let audit = ("token", object(&record.name), "");
+    change(&parts, audit, move |registry| registry.add_token(&uid, token, now)).await?;
+    Ok(Json(added(&record, &made)))
+}
+
+/// How the audit names a cluster.
+fn object(name: &ClusterName) -> String {
+    format!("cluster/{name}")
+}
+
+/// The token, shown once.
+fn added(record: &ClusterRecord, made: &Minted) -> AddedCluster {
+    AddedCluster {
         name: record.name.to_string(),
         uid: record.uid.to_string(),
         token: made.token.encode(),
         expires_at: made.expires_at,
-    }))
+    }
 }
 
 /// What the registry keeps of a token.
@@ -257,17 +251,14 @@ pub(super) async fn resume(
         return Err(Problem::new(Reason::Refused, format!("cluster `{name}` is not suspended"))
             .hint("nothing has to be done"));
     }
-    let (registry, uid, now) = (parts.registry.clone(), record.uid, parts.clock.now());
-    let record = blocking(move || {
-        let record = registry.update_cluster(&uid, |cluster| {
+    let audit = ("resume", object(&record.name), asked.reason.as_str());
+    let resume = move |registry: &Registry| {
+        registry.update_cluster(&record.uid, |cluster| {
             let joined = cluster.active_serial.is_some();
             cluster.state = if joined { ClusterState::Active } else { ClusterState::Pending };
-        })?;
-        let object = format!("cluster/{}", record.name);
-        registry.audit("admin", "resume", &object, &asked.reason, now)?;
-        Ok(record)
-    })
-    .await?;
+        })
+    };
+    let record = change(&parts, audit, resume).await?;
     Ok(Json(item(&parts, &parts.engine.published(), &record)))
 }
 
@@ -278,13 +269,9 @@ pub(super) async fn label(
 ) -> Result<Json<ClusterItem>, Problem> {
     let labels = body(document)?;
     let record = named(&parts, &name)?;
-    let (registry, uid, now) = (parts.registry.clone(), record.uid, parts.clock.now());
-    let record = blocking(move || {
-        let record = registry.set_labels(&uid, &labels)?;
-        registry.audit("admin", "label", &format!("cluster/{}", record.name), "", now)?;
-        Ok(record)
-    })
-    .await?;
+    let (audit, uid) = (("label", object(&record.name), ""), record.uid);
+    let label = move |registry: &Registry| registry.set_labels(&uid, &labels);
+    let record = change(&parts, audit, label).await?;
     Ok(Json(item(&parts, &parts.engine.published(), &record)))
 }
 
@@ -293,15 +280,9 @@ pub(super) async fn remove(
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     let record = named(&parts, &name)?;
-    let (registry, uid, now) = (parts.registry.clone(), record.uid.clone(), parts.clock.now());
-    let object = format!("cluster/{}", record.name);
-    let deleted = object.clone();
-    blocking(move || {
-        registry.delete_cluster(&uid)?;
-        registry.audit("admin", "delete", &object, "", now)?;
-        Ok(())
-    })
-    .await?;
+    let (deleted, uid) = (object(&record.name), record.uid.clone());
+    let audit = ("delete", deleted.clone(), "");
+    change(&parts, audit, move |registry| registry.delete_cluster(&uid)).await?;
     parts.fleet.forget(&record.uid);
     parts.desk.forget(&record.uid);
     Ok(Json(json!({ "deleted": deleted })))

@@ -16,7 +16,13 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{Parts, problem::Problem};
-use crate::metrics::Sample;
+use crate::{
+    metrics::Sample,
+    registry::{self, Registry},
+};
+
+/// Who acts: whoever has the one token there is.
+const ACTOR: &str = "admin";
 
 /// Routes below `/api/v1`.
 pub(super) fn routes() -> Router<Parts> {
@@ -45,6 +51,22 @@ pub(super) async fn version() -> Json<Value> {
 /// A body that is what was asked for, or a problem that says where it is not.
 fn body<T>(parsed: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
     parsed.map(|Json(document)| document).map_err(|e| Problem::bad(e.body_text()))
+}
+
+/// Changes the registry as `verb` of a person on `object`, and writes it into the audit.
+async fn change<T: Send + 'static>(
+    parts: &Parts,
+    (verb, object, reason): (&str, String, &str),
+    work: impl FnOnce(&Registry) -> Result<T, registry::Error> + Send + 'static,
+) -> Result<T, Problem> {
+    let (registry, now) = (parts.registry.clone(), parts.clock.now());
+    let (verb, reason) = (verb.to_owned(), reason.to_owned());
+    blocking(move || {
+        let done = work(&registry)?;
+        registry.audit(ACTOR, &verb, &object, &reason, now)?;
+        Ok(done)
+    })
+    .await
 }
 
 /// Runs something that blocks on the disk.

@@ -14,7 +14,7 @@ use rollout::{
 };
 use serde::Deserialize;
 
-use super::{body, clusters};
+use super::{ACTOR, body, change, clusters};
 use crate::{
     engine::AppNow,
     http::{Parts, problem::Problem},
@@ -161,18 +161,17 @@ pub(super) async fn act(
         let text = format!("`{}` needs a reason; it stands in the log for ever", action.verb);
         return Err(Problem::bad(text).hint("add `--reason TEXT`"));
     }
-    let actor =
-        Actor { name: "admin".to_owned(), reason: action.reason.clone(), ..Actor::default() };
-    parts.engine.command(app.clone(), verb, actor).await?;
-    let (registry, now) = (parts.registry.clone(), parts.clock.now());
-    let object = format!("rollout/{app}");
-    super::blocking(move || {
-        registry.audit("admin", &action.verb, &object, &action.reason, now)?;
-        Ok(())
-    })
-    .await?;
-    let newest = items(&parts, Some(app.as_str())).into_iter().next();
-    newest.map(Json).ok_or_else(|| Problem::not_found("rollout of app", app.as_str()))
+    let actor = Actor { name: ACTOR.to_owned(), reason: action.reason.clone(), ..Actor::default() };
+    let about = parts.engine.command(app.clone(), verb, actor).await?;
+    let audit = (action.verb.as_str(), format!("rollout/{app}"), action.reason.as_str());
+    change(&parts, audit, |_| Ok(())).await?;
+    // What was acted on, though a release that waited may have begun at once.
+    let mut items = items(&parts, Some(app.as_str())).into_iter();
+    let item = match about {
+        Some(id) => items.find(|item| item.id == id.0),
+        None => items.next(),
+    };
+    item.map(Json).ok_or_else(|| Problem::not_found("rollout of app", app.as_str()))
 }
 
 fn verb(parts: &Parts, action: &RolloutAction) -> Result<Verb, Problem> {

@@ -10,7 +10,7 @@ use model::{
 };
 use serde_json::{Value, json};
 
-use super::{blocking, body};
+use super::{blocking, body, change};
 use crate::{
     http::{Parts, problem::Problem},
     registry::SourceRecord,
@@ -67,15 +67,8 @@ pub(super) async fn add(
     };
     let config = SourceConfig::from(&record);
     Sources::check(&config).map_err(|e| Problem::bad(e.to_string()))?;
-    let (registry, now) = (parts.registry.clone(), parts.clock.now());
-    let stored = record.clone();
-    blocking(move || {
-        let object = format!("source/{}", stored.name);
-        registry.add_source(stored)?;
-        registry.audit("admin", "add", &object, "", now)?;
-        Ok(())
-    })
-    .await?;
+    let (audit, stored) = (("add", object(&record.name), ""), record.clone());
+    change(&parts, audit, move |registry| registry.add_source(stored)).await?;
     parts.sources.add(config).map_err(|e| Problem::bad(e.to_string()))?;
     Ok(Json(item(&parts, &record)))
 }
@@ -86,16 +79,16 @@ pub(super) async fn remove(
 ) -> Result<Json<Value>, Problem> {
     let unknown = || Problem::not_found("source", &name);
     let source = SourceName::parse(&name).map_err(|_| unknown())?;
-    let (registry, now) = (parts.registry.clone(), parts.clock.now());
-    let gone = source.clone();
-    blocking(move || {
-        registry.delete_source(&gone)?;
-        registry.audit("admin", "delete", &format!("source/{gone}"), "", now)?;
-        Ok(())
-    })
-    .await?;
+    let (deleted, gone) = (object(&source), source.clone());
+    let audit = ("delete", deleted.clone(), "");
+    change(&parts, audit, move |registry| registry.delete_source(&gone)).await?;
     parts.sources.remove(&source);
-    Ok(Json(json!({ "deleted": format!("source/{source}") })))
+    Ok(Json(json!({ "deleted": deleted })))
+}
+
+/// How the audit names a source.
+fn object(name: &SourceName) -> String {
+    format!("source/{name}")
 }
 
 pub(super) async fn audit(State(parts): State<Parts>) -> Result<Json<Value>, Problem> {
