@@ -300,6 +300,9 @@ impl Agent {
                     (Some(token), Some(path)) if token.token_id != identity.token_id => {
                         self.enrol(path, instance_id).await
                     }
+                    _ if reason == model::Reason::CertificateExpired => {
+                        identity::recover(&identity, self.state.vault(), self.clock).await
+                    }
                     _ => Err(identity::Error::Refused {
                         reason,
                         message: "the hub does not accept this agent's certificate".to_owned(),

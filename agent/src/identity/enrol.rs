@@ -21,7 +21,7 @@ use crate::state::{State, Vault};
 /// Keys of an enrolment that has not ended yet.
 const PENDING: &str = "enrolment";
 /// The recovery key, for ever.
-const RECOVERY: &str = "recovery";
+pub(super) const RECOVERY: &str = "recovery";
 /// First pause after a network fault; doubled, with full jitter.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Longest pause.
@@ -137,7 +137,7 @@ async fn one(
     Ok(identity)
 }
 
-async fn timely<T>(
+pub(super) async fn timely<T>(
     call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
 ) -> Result<T, Error> {
     match tokio::time::timeout(ANSWER_MAX, call).await {
@@ -186,5 +186,6 @@ fn identity(token: &JoinToken, key: TlsKey, reply: EnrolReply) -> Result<Identit
         roots: reply.roots_der,
         key,
         token_id: token.token_id,
+        join_state: reply.join_state,
     })
 }

@@ -3,6 +3,7 @@
 //! Keys are made here and never leave. The join token is read only while there is no identity, or when the
 //! hub refuses the identity for good and the file holds another token.
 
+mod recover;
 mod enrol;
 mod renew;
 
@@ -20,6 +21,7 @@ use model::Reason;
 
 pub use enrol::{Enrolment, obtain};
 pub use keys::TlsKey;
+pub use recover::recover;
 pub use renew::{renew, renew_after};
 pub use stored::Identity;
 pub use tls::{DialError, Opened, install_provider, mutual, open};

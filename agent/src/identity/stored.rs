@@ -30,6 +30,8 @@ pub struct Identity {
     pub key: TlsKey,
     /// Which token it came from.
     pub token_id: [u8; 16],
+    /// What the last join or recovery gave, to be shown at the next recovery; empty: none.
+    pub join_state: Vec<u8>,
 }
 
 /// How it is written.
@@ -43,6 +45,8 @@ struct Written {
     roots: Vec<String>,
     key: String,
     token_id: String,
+    #[serde(default)]
+    join_state: String,
 }
 
 impl Identity {
@@ -60,6 +64,7 @@ impl Identity {
             roots: all(&written.roots)?,
             key: TlsKey::from_der(decode(&written.key)?),
             token_id: token_id.try_into().unwrap_or_default(),
+            join_state: decode(&written.join_state)?,
             fleet_id: written.fleet_id,
             cluster_uid: written.cluster_uid,
             cluster_name: written.cluster_name,
@@ -79,6 +84,7 @@ impl Identity {
             roots: self.roots.iter().map(encode).collect(),
             key: STANDARD.encode(self.key.der()),
             token_id: hex::encode(self.token_id),
+            join_state: encode(&self.join_state),
         };
         let bytes = serde_json::to_vec(&written).map_err(|e| Error::Key(e.to_string()))?;
         Ok(vault.put(NAME, bytes).await?)

@@ -124,3 +124,30 @@ async fn a_certificate_is_renewed_before_it_ends_and_used_at_once() {
     world.hub.until("a session after a restart", |b| b.hellos.get(2).cloned()).await;
     assert_eq!(world.hub.book.lock().unwrap().renewals, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_ran_out_is_replaced_by_the_recovery_key_also_when_a_reply_is_lost() {
+    let world = World::new().await;
+    {
+        let mut book = world.hub.book.lock().unwrap();
+        // It has ended when it arrives, as after three days without a hub.
+        book.life = Duration::ZERO;
+        book.lose_recoveries = 1;
+    }
+    let agent = world.agent().await;
+    world.hub.until("a session", |b| b.hellos.first().cloned()).await;
+    agent.stop().await.unwrap();
+    let recoveries = world.hub.book.lock().unwrap().recoveries.clone();
+    assert_eq!(recoveries.len(), 2, "{recoveries:?}");
+    let key = |request: &proto::v1::RecoverRequest| {
+        let csr = request.csr_der.as_slice().into();
+        let csr = rcgen::CertificateSigningRequestParams::from_der(&csr).unwrap();
+        rcgen::PublicKeyData::der_bytes(&csr.public_key).to_vec()
+    };
+    assert_eq!(key(&recoveries[0]), key(&recoveries[1]), "the key that the lost reply was for");
+    assert!(recoveries.iter().all(|request| request.join_state == [1; 32]));
+    // What was got is kept, and what it gave is shown the next time.
+    let _agent = world.agent().await;
+    world.hub.until("a session after a restart", |b| b.hellos.get(1).cloned()).await;
+    assert_eq!(world.hub.book.lock().unwrap().recoveries.len(), 2);
+}

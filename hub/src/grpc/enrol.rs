@@ -17,12 +17,10 @@ use tonic::{Code, Request, Response, Status};
 use super::count::Rate;
 use super::limits::EnrolRate;
 use super::parts::{Caller, Nonce, Parts};
+use super::recover::Asked;
 use super::refuse::{self, blocking, refuse};
 use crate::pki::{self, Issued};
 use crate::registry::{self, Bound, ClusterRecord, OPEN_TOKENS_MAX, TokenFault, TokenId};
-
-/// How long a challenge holds: the next message on the same connection.
-const NONCE_LIFE: Duration = Duration::from_mins(1);
 
 /// Locks that tokens share: a fleet that joins at once shares the writes of the disk.
 const SHARDS: usize = 64;
@@ -102,6 +100,22 @@ impl v1::enrolment_server::Enrolment for Enrolments {
         });
         Ok(Response::new(reply.await??))
     }
+
+    async fn recover(
+        &self,
+        request: Request<v1::RecoverRequest>,
+    ) -> Result<Response<v1::RecoverReply>, Status> {
+        let caller = Caller::of(&request)?;
+        let inner = self.0.clone();
+        let request = request.into_inner();
+        let reply = blocking(move || {
+            let asked = Asked::prove(&inner.parts, &caller, &request)?;
+            // One at a time of a cluster: two would both be the next.
+            let _turn = inner.answers(&asked.turn());
+            asked.recover(&inner.parts)
+        });
+        Ok(Response::new(reply.await??))
+    }
 }
 
 impl Inner {
@@ -109,13 +123,7 @@ impl Inner {
     fn prove(&self, caller: &Caller, request: &v1::EnrolRequest) -> Result<Proven, Status> {
         let unproven = |what: &str| refuse(Code::Unauthenticated, Reason::ProofInvalid, what);
         let now = self.parts.clock.since_start();
-        let nonce = caller.answer().ok_or_else(|| unproven("there is no open challenge"))?;
-        if nonce.bytes.as_slice() != request.nonce {
-            return Err(unproven("the proof is for another challenge"));
-        }
-        if now.saturating_sub(nonce.at) > NONCE_LIFE {
-            return Err(unproven("the challenge is older than a minute"));
-        }
+        let nonce = caller.answered(&request.nonce, now)?;
         let token = token_id(&request.token_id)?;
         if request.secret.len() != 32 {
             return Err(malformed("the secret is not 32 bytes"));
@@ -129,7 +137,7 @@ impl Inner {
             return Err(unknown());
         }
         let fleet_id = self.parts.authority.fleet_id();
-        let signed = proof::message(caller.exporter(), &nonce.bytes, &request.csr_der, fleet_id);
+        let signed = proof::message(caller.exporter(), &nonce, &request.csr_der, fleet_id);
         UnparsedPublicKey::new(&ED25519, &request.recovery_public_key)
             .verify(&signed, &request.recovery_signature)
             .map_err(|_| unproven("the recovery key did not sign this connection"))?;
@@ -162,12 +170,15 @@ impl Inner {
             record.pending_serial = Some(issued.serial.clone());
             record.recovery_key = Some(proven.recovery.clone());
             record.not_after = Some(issued.not_after);
+            // Another agent may join by a new token: what was given out before is void.
+            record.join_seq += u64::from(!again);
+            record.recovered_key = None;
         });
-        match recorded {
-            Ok(_) => {}
+        let cluster = match recorded {
+            Ok(cluster) => cluster,
             Err(registry::Error::Store(error)) => return Err(refuse::store(&error)),
             Err(_) => return Err(unknown()),
-        }
+        };
         if answers.len() >= ANSWERS_MAX {
             // Their bearers would get another certificate for the same key instead of the same one.
             answers.clear();
@@ -186,6 +197,7 @@ impl Inner {
             cluster_uid: cluster.uid.to_string(),
             cluster_name: cluster.name.to_string(),
             fleet_id: self.parts.authority.fleet_id().to_owned(),
+            join_state: self.parts.authority.join_state(&cluster.uid, cluster.join_seq).to_vec(),
         }
     }
 

@@ -10,6 +10,7 @@
 mod server;
 mod agent;
 mod enrol;
+mod recover;
 mod session;
 mod pull;
 mod bundle;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use model::LeaseEpoch;
+use model::{LeaseEpoch, Reason};
 use proto::proof::EXPORTER_BYTES;
 use tonic::{Code, Status};
 
@@ -14,6 +14,9 @@ use crate::content::Content;
 use crate::engine::{Desk, Fleet};
 use crate::pki::{Authority, Peer};
 use crate::registry::Registry;
+
+/// How long a challenge holds: the next message on the same connection.
+const NONCE_LIFE: Duration = Duration::from_mins(1);
 
 /// Everything behind the agents' port.
 #[derive(Debug, Clone)]
@@ -67,7 +70,7 @@ impl Caller {
     pub(super) fn of<T>(request: &tonic::Request<T>) -> Result<Caller, Status> {
         let caller = request.extensions().get::<Caller>().cloned();
         caller.ok_or_else(|| {
-            refuse(Code::Internal, model::Reason::Internal, "a request without a connection")
+            refuse(Code::Internal, Reason::Internal, "a request without a connection")
         })
     }
 
@@ -91,8 +94,17 @@ impl Caller {
         *self.0.nonce.lock().unwrap_or_else(PoisonError::into_inner) = Some(nonce);
     }
 
-    /// The challenge, once.
-    pub(super) fn answer(&self) -> Option<Nonce> {
-        self.0.nonce.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The challenge that `nonce` answers, once.
+    pub(super) fn answered(&self, nonce: &[u8], now: Duration) -> Result<[u8; 32], Status> {
+        let unproven = |what: &str| refuse(Code::Unauthenticated, Reason::ProofInvalid, what);
+        let open = self.0.nonce.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let open = open.ok_or_else(|| unproven("there is no open challenge"))?;
+        if open.bytes.as_slice() != nonce {
+            return Err(unproven("the proof is for another challenge"));
+        }
+        if now.saturating_sub(open.at) > NONCE_LIFE {
+            return Err(unproven("the challenge is older than a minute"));
+        }
+        Ok(open.bytes)
     }
 }

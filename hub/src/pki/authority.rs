@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use jiff::SignedDuration;
-use model::{Digest, LeaseEpoch};
+use model::{ClusterUid, Digest, LeaseEpoch};
+use proto::proof::JOIN_STATE_BYTES;
 use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose};
+use ring::hmac;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::ca::{Ca, Role, new_key, params};
@@ -31,6 +33,8 @@ pub struct Authority {
     fleet_id: String,
     root: CertificateDer<'static>,
     pin: [u8; 32],
+    /// Made from the root's key, so that it lives as long and needs no record of its own.
+    joins: hmac::Key,
     store: Arc<dyn Store>,
     lease: LeaseEpoch,
     clock: Clock,
@@ -70,14 +74,16 @@ impl Authority {
         let fleet = store.get(Table::Meta, FLEET)?.ok_or(Error::Incomplete("fleet id"))?;
         let fleet_id = String::from_utf8(fleet)
             .map_err(|_| Error::Damaged { part: "fleet id", what: "not text".to_owned() })?;
-        let root = read(&*store, ROOT)?.ok_or(Error::Incomplete(ROOT))?.der;
+        let root = read(&*store, ROOT)?.ok_or(Error::Incomplete(ROOT))?;
+        let joins = hmac::Key::new(hmac::HMAC_SHA256, root.issuer.key().serialized_der());
+        let root = root.der;
         let agents = read(&*store, AGENTS)?.ok_or(Error::Incomplete(AGENTS))?;
         let servers = read(&*store, SERVERS)?.ok_or(Error::Incomplete(SERVERS))?;
         let agents_before = read(&*store, AGENTS_BEFORE)?.map(|ca| ca.der);
         let leaf = leaf(&fleet_id, &servers, &clock)?;
         let issuers = ArcSwap::from_pointee(Issuers { agents, agents_before, servers, leaf });
         let pin = pin(&root)?;
-        let authority = Authority { fleet_id, root, pin, store, lease, clock, issuers };
+        let authority = Authority { fleet_id, root, pin, joins, store, lease, clock, issuers };
         authority.refresh()?;
         Ok(authority)
     }
@@ -138,6 +144,18 @@ impl Authority {
     /// Certificates (DER) that an agent trusts from its enrolment on.
     pub fn roots(&self) -> Vec<Vec<u8>> {
         vec![self.root.to_vec()]
+    }
+
+    /// What an agent shows to recover: given out at its join or recovery number `seq`, and good until the next.
+    pub fn join_state(&self, uid: &ClusterUid, seq: u64) -> [u8; JOIN_STATE_BYTES] {
+        let mut state = [0; JOIN_STATE_BYTES];
+        state.copy_from_slice(hmac::sign(&self.joins, &join(uid, seq)).as_ref());
+        state
+    }
+
+    /// Whether that was given out for this number, in constant time.
+    pub fn is_join_state(&self, uid: &ClusterUid, seq: u64, state: &[u8]) -> bool {
+        hmac::verify(&self.joins, &join(uid, seq), state).is_ok()
     }
 
     /// The clock by which everything here is dated.
@@ -204,6 +222,10 @@ fn leaf(fleet_id: &str, issuer: &Ca, clock: &Clock) -> Result<Leaf, Error> {
     let der = params.signed_by(&key, &issuer.issuer).map_err(Error::Certificate)?.der().clone();
     let renew_at = now.saturating_add(SERVER_LIFE / 2).unwrap_or(now);
     Ok(Leaf { der, key: key.serialize_der(), renew_at })
+}
+
+fn join(uid: &ClusterUid, seq: u64) -> Vec<u8> {
+    [&b"tidegate-join-state-v1"[..], &seq.to_be_bytes(), uid.as_str().as_bytes()].concat()
 }
 
 fn server_name(fleet_id: &str) -> String {

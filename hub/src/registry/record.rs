@@ -41,6 +41,15 @@ pub struct ClusterRecord {
     /// End of the newest certificate.
     #[serde(default)]
     pub not_after: Option<Timestamp>,
+    /// Joins and recoveries so far: of the values that were given out for them only the newest counts.
+    #[serde(default)]
+    pub join_seq: u64,
+    /// SHA-256 of the public key of the last recovery, which may be asked for again.
+    #[serde(default)]
+    pub recovered_key: Option<Digest>,
+    /// When it was recovered lately.
+    #[serde(default)]
+    pub recoveries: Vec<Timestamp>,
     /// When it was added.
     pub created_at: Timestamp,
     /// Sessions that were opened so far: the newest session epoch. Rises only.

@@ -8,3 +8,4 @@ mod serving;
 mod strangers;
 mod authority;
 mod bundles;
+mod recovering;

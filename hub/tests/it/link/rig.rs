@@ -243,7 +243,27 @@ impl Keys {
             chain: reply.chain_der,
             roots: reply.roots_der,
             key: self.tls.serialize_der(),
+            join_state: reply.join_state,
         }
+    }
+
+    /// Asks for a certificate for these keys, in the name of a cluster, by the recovery key of `recovery`.
+    pub(super) async fn recover(
+        &self,
+        recovery: &Keys,
+        token: &JoinToken,
+        old: &Identity,
+    ) -> Result<Identity, Status> {
+        let mut door = Door::open(token).await.unwrap();
+        let request = door.recovery(self, recovery, old).await?;
+        let reply = door.client.recover(request).await?.into_inner();
+        Ok(Identity {
+            chain: reply.chain_der,
+            roots: reply.roots_der,
+            key: self.tls.serialize_der(),
+            join_state: reply.join_state,
+            ..old.clone()
+        })
     }
 }
 
@@ -290,6 +310,33 @@ impl Door {
         Ok(self.sign_again(keys, token, request))
     }
 
+    /// A proven request to recover `old`.
+    pub(super) async fn recovery(
+        &mut self,
+        keys: &Keys,
+        recovery: &Keys,
+        old: &Identity,
+    ) -> Result<v1::RecoverRequest, Status> {
+        let challenge = v1::ChallengeRequest { token_id: vec![0; 16] };
+        let nonce = self.client.challenge(challenge).await?.into_inner().nonce;
+        let csr_der = keys.csr();
+        let shown = proof::Recovery {
+            nonce: nonce.as_slice().try_into().unwrap(),
+            join_state: old.join_state.as_slice().try_into().unwrap(),
+            csr_der: &csr_der,
+            fleet_id: &old.fleet_id,
+            cluster_uid: old.uid.as_str(),
+        };
+        let signature = recovery.recovery.sign(&shown.message(&self.exporter));
+        Ok(v1::RecoverRequest {
+            cluster_uid: old.uid.to_string(),
+            nonce: nonce.clone(),
+            csr_der: csr_der.clone(),
+            join_state: old.join_state.clone(),
+            recovery_signature: signature.as_ref().to_vec(),
+        })
+    }
+
     /// The same request with a right proof.
     pub(super) fn sign_again(
         &self,
@@ -313,6 +360,7 @@ pub(super) struct Identity {
     pub(super) chain: Vec<Vec<u8>>,
     pub(super) roots: Vec<Vec<u8>>,
     pub(super) key: Vec<u8>,
+    pub(super) join_state: Vec<u8>,
 }
 
 impl Identity {
