@@ -17,7 +17,7 @@ use super::{
     feed::{Feed, Watch},
     handle::{Asked, Board, CommandError},
     offer::{Found, News, Offered, Offers, Survey},
-    slot::{AppNow, Slot},
+    slot::{AppNow, Shown, Slot},
 };
 use crate::{
     clock::Clock,
@@ -297,7 +297,8 @@ impl Engine {
             obs,
             now,
             offer: slot.offer.clone(),
-            revisions: slot.revisions.clone(),
+            revisions: Arc::clone(&slot.revisions),
+            shown: Shown::default(),
         };
         Ok(Some((app, next)))
     }

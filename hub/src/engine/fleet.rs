@@ -242,6 +242,21 @@ impl Fleet {
         self.lock().by_uid.get(uid).map(|a| a.view.clone()).unwrap_or_default()
     }
 
+    /// The same without reports, refusals and facts, which are most of it.
+    pub fn presence(&self, uid: &ClusterUid) -> AgentView {
+        let agents = self.lock();
+        let Some(Agent { view, .. }) = agents.by_uid.get(uid) else { return AgentView::default() };
+        AgentView {
+            connected: view.connected,
+            synced: view.synced,
+            heard_before: view.heard_before,
+            last_heard: view.last_heard,
+            last_seen: view.last_seen,
+            agent_version: view.agent_version.clone(),
+            ..AgentView::default()
+        }
+    }
+
     /// Calls `look` on every known agent under one lock; for building what the brain is told.
     pub fn each(&self, mut look: impl FnMut(&ClusterUid, &AgentView)) {
         for (uid, agent) in &self.lock().by_uid {

@@ -9,6 +9,7 @@ use std::{
 use model::{AppName, RolloutId, Status};
 use rollout::{Actor, Refusal, Verb};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -22,6 +23,10 @@ const ASKED_MAX: usize = 64;
 /// Shortest time between two wakes: gathers the reports of a burst (1,000 agents acknowledge within a
 /// few milliseconds) into one look, and is far below what a person notices.
 const WAKE_INTERVAL_MIN: Duration = Duration::from_millis(5);
+
+/// After a wake the driver rests as long as it took, up to this: a fleet that reports without a pause takes
+/// half of one core, and a wake hears more at once.
+const REST_MAX: Duration = Duration::from_millis(250);
 
 /// Longest sleep: bounds what a missed signal could cost.
 const SLEEP_MAX: Duration = Duration::from_secs(15);
@@ -156,12 +161,14 @@ async fn drive(
     let mut asked = Vec::new();
     loop {
         let batch = std::mem::take(&mut asked);
+        let began = Instant::now();
         let (back, next) = blocking(move || {
             let next = engine.wake(batch)?;
             Ok((engine, next))
         })
         .await?;
         engine = back;
+        let rest = began.elapsed().clamp(WAKE_INTERVAL_MIN, REST_MAX);
         let sleep = next.unwrap_or(SLEEP_MAX).clamp(WAKE_INTERVAL_MIN, SLEEP_MAX);
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
@@ -172,7 +179,7 @@ async fn drive(
             Ok(()) = signals.rendered.changed() => {}
             () = tokio::time::sleep(sleep) => {}
         }
-        tokio::time::sleep(WAKE_INTERVAL_MIN).await;
+        tokio::time::sleep(rest).await;
         while asked.len() < ASKED_MAX
             && let Ok(more) = inbox.try_recv()
         {

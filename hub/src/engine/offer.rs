@@ -395,7 +395,12 @@ impl Offer {
         match offered {
             Offered::Candidate(ready) => {
                 let Ready { candidate, drift, .. } = *ready;
-                *self = Offer { candidate: Some(candidate), drift, fault: None, fault_at: None };
+                *self = Offer {
+                    candidate: Some(Arc::new(candidate)),
+                    drift,
+                    fault: None,
+                    fault_at: None,
+                };
             }
             Offered::Fault { status, revision } => {
                 self.fault = Some(status);

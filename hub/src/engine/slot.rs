@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use model::{AppName, ClusterName, ClusterUid, Digest, Directive, SourceName, Status};
-use rollout::{Candidate, ClusterObs, Holding, Now, Obs};
+use rollout::{Candidate, ClusterObs, Holding, Now, Obs, view::AppView};
 
 use super::{Desk, Fleet, Served};
 use crate::registry::ClusterRecord;
@@ -15,7 +15,7 @@ use crate::registry::ClusterRecord;
 #[derive(Debug, Clone, Default)]
 pub struct Offer {
     /// The newest valid release; kept when a later commit is broken.
-    pub candidate: Option<Candidate>,
+    pub candidate: Option<Arc<Candidate>>,
     /// Why the newest commit is not it.
     pub fault: Option<Status>,
     /// The revision at which `fault` was found.
@@ -34,7 +34,7 @@ pub(super) struct Slot {
     pub(super) next_seq: u64,
     pub(super) offer: Offer,
     /// Which manifest came from which revision, for people.
-    pub(super) revisions: BTreeMap<Digest, String>,
+    pub(super) revisions: Arc<BTreeMap<Digest, String>>,
 }
 
 impl Slot {
@@ -44,7 +44,7 @@ impl Slot {
             state: Arc::new(state),
             next_seq,
             offer: Offer::default(),
-            revisions: BTreeMap::new(),
+            revisions: Arc::default(),
         }
     }
 
@@ -79,7 +79,7 @@ impl Slot {
         for (uid, holding) in &self.state.clusters {
             seen.entry(uid.clone()).or_insert_with(|| departed(holding.name.clone()));
         }
-        let candidate = self.offer.candidate.clone().map(Arc::new);
+        let candidate = self.offer.candidate.clone();
         Obs { candidate, clusters: seen, ..Obs::default() }
     }
 
@@ -122,17 +122,17 @@ impl Slot {
 
     /// Learns which manifest came from which revision: from what is decided and what is offered.
     pub(super) fn learn_revisions(&mut self) {
-        let state = &self.state;
+        let (state, revisions) = (&self.state, Arc::make_mut(&mut self.revisions));
         let known = state.past.iter().rev().chain(&state.active).map(|r| &r.release);
         for release in known.chain(&state.stable) {
             let revision = release.revision.to_string();
             for digest in release.variants.values().collect::<BTreeSet<_>>() {
-                self.revisions.entry(*digest).or_insert_with(|| revision.clone());
+                revisions.entry(*digest).or_insert_with(|| revision.clone());
             }
         }
         if let Some(candidate) = &self.offer.candidate {
             for digest in candidate.variants.values().collect::<BTreeSet<_>>() {
-                self.revisions.insert(*digest, candidate.revision().to_string());
+                revisions.insert(*digest, candidate.revision().to_string());
             }
         }
     }
@@ -191,5 +191,27 @@ pub struct AppNow {
     /// What Git offers.
     pub offer: Offer,
     /// Which manifest came from which revision.
-    pub revisions: BTreeMap<Digest, String>,
+    pub revisions: Arc<BTreeMap<Digest, String>>,
+    pub(super) shown: Shown,
+}
+
+/// What was worked out of one instant for somebody who asked; the next one finds it.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    view: OnceLock<AppView>,
+    clusters: Mutex<BTreeMap<ClusterUid, Status>>,
+}
+
+impl AppNow {
+    /// The App as people see it.
+    pub fn view(&self) -> &AppView {
+        self.shown.view.get_or_init(|| rollout::view::app(&self.state, self.now, &self.obs))
+    }
+
+    /// How it is on one cluster.
+    pub fn on(&self, uid: &ClusterUid) -> Status {
+        let mut known = self.shown.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = || rollout::explain_cluster(&self.state, uid, self.now, &self.obs);
+        known.entry(uid.clone()).or_insert_with(look).clone()
+    }
 }

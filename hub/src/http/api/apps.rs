@@ -20,12 +20,12 @@ pub(super) async fn list(State(parts): State<Parts>) -> Json<List<AppItem>> {
 pub(super) fn status(app: &AppNow) -> Status {
     match &app.offer.fault {
         Some(fault) => fault.clone(),
-        None => rollout::view::app(&app.state, app.now, &app.obs).status,
+        None => app.view().status.clone(),
     }
 }
 
 pub(super) fn item(app: &AppNow) -> AppItem {
-    let view = rollout::view::app(&app.state, app.now, &app.obs);
+    let view = app.view();
     let status = status(app);
     let mut revisions: BTreeMap<String, usize> = BTreeMap::new();
     let mut ready = 0;
@@ -43,8 +43,8 @@ pub(super) fn item(app: &AppNow) -> AppItem {
         reason: status.reason(),
         message: status.message().to_owned(),
         // The newest commit, also when it cannot be used; why not stands beside it.
-        head: app.offer.fault_at.clone().or(view.head.map(|r| r.to_string())),
-        stable: view.stable.map(|r| r.to_string()),
+        head: app.offer.fault_at.clone().or(view.head.as_ref().map(ToString::to_string)),
+        stable: view.stable.as_ref().map(ToString::to_string),
         clusters: view.targets.len(),
         ready,
         revisions,

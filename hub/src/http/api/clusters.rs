@@ -51,7 +51,7 @@ pub(super) fn named(parts: &Parts, name: &str) -> Result<ClusterRecord, Problem>
 }
 
 pub(super) fn item(parts: &Parts, published: &Published, record: &ClusterRecord) -> ClusterItem {
-    let agent = parts.fleet.view(&record.uid);
+    let agent = parts.fleet.presence(&record.uid);
     let apps: Vec<_> = published
         .apps
         .values()
@@ -83,7 +83,7 @@ fn concerns(app: &AppNow, uid: &ClusterUid) -> bool {
 /// One App on one cluster.
 pub(super) fn app_item(app: &AppNow, uid: &ClusterUid) -> ClusterApp {
     let grant = app.state.holding(uid).and_then(|h| h.current()).map(|given| given.grant);
-    let status = rollout::explain_cluster(&app.state, uid, app.now, &app.obs);
+    let status = app.on(uid);
     ClusterApp {
         app: app.name.to_string(),
         revision: grant.and_then(|g| app.revisions.get(&g.digest).cloned()),

@@ -57,8 +57,7 @@ pub(super) fn items(parts: &Parts, app: Option<&str>) -> Vec<RolloutItem> {
 }
 
 fn of_app(app: &AppNow) -> Vec<RolloutItem> {
-    let view = rollout::view::app(&app.state, app.now, &app.obs);
-    view.rollouts.iter().map(|rollout| item(app, rollout)).collect()
+    app.view().rollouts.iter().map(|rollout| item(app, rollout)).collect()
 }
 
 fn item(app: &AppNow, view: &RolloutView) -> RolloutItem {

@@ -8,7 +8,7 @@ mod https;
 mod refs;
 mod registry;
 mod remote;
-mod repository;
+pub(crate) mod repository;
 mod server;
 mod signed;
 mod ssh;
