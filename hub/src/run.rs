@@ -117,6 +117,7 @@ async fn start_on(
     follow(&registry, &sources);
     let policy = Arc::new(PolicyFile::open(config.policy.as_deref())?);
     let (renderers, sandbox) = renderers(config, dir)?;
+    let log = Log::new(store);
     let (engine, driver) = engine::start(
         engine::Parts {
             registry: registry.clone(),
@@ -126,7 +127,7 @@ async fn start_on(
             fleet: Arc::clone(&fleet),
             desk: Arc::clone(&desk),
             content: Arc::clone(&content),
-            log: Log::new(store),
+            log: log.clone(),
             clock: clock.clone(),
             lease,
         },
@@ -155,6 +156,7 @@ async fn start_on(
         fleet,
         desk,
         registry,
+        log,
         sources,
         authority,
         agents_url,

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        Context, cluster, get, health, lint, preview, reason, render, rollout, schema, simulate,
-        source, targets, version, why,
+        Context, blocker, cluster, gate, get, health, hold, lint, preview, reason, render, rollout,
+        schema, simulate, source, targets, token, version, why,
     },
     connect::Hub,
     duration::parse_duration,
@@ -57,7 +57,30 @@ enum Command {
     /// Watch or steer a rollout
     #[command(subcommand)]
     Rollout(rollout::Command),
-    /// Add, label or delete clusters
+    /// Agree to a wave that waits for approval
+    Approve(gate::Args),
+    /// Say no to a wave: halts the rollout
+    Reject(gate::Args),
+    /// Take an approval back
+    Revoke(gate::Args),
+    /// Condemn or absolve the content of a release
+    #[command(subcommand)]
+    Release(gate::Release),
+    /// Let no new grant leave, for the fleet or one app; what was granted goes on
+    Freeze(hold::Freeze),
+    /// Lift a freeze
+    Unfreeze(hold::Unfreeze),
+    /// List the freezes that hold
+    Freezes,
+    /// Set, clear, watch or list named blockers
+    #[command(subcommand)]
+    Blocker(blocker::Command),
+    /// Make, list or delete named tokens
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Say whom the hub takes you for
+    Whoami,
+    /// Add, label, cordon, pin or delete clusters
     #[command(subcommand)]
     Cluster(cluster::Command),
     /// Add, list or delete sources
@@ -143,6 +166,16 @@ fn execute(cli: Cli) -> Result<Exit, Error> {
             Command::Rollout(command) => rollout::run(&command, &context).await,
             Command::Cluster(command) => cluster::run(&command, &context).await,
             Command::Source(command) => source::run(&command, &context).await,
+            Command::Approve(args) => gate::run("approve", &args, &context).await,
+            Command::Reject(args) => gate::run("reject", &args, &context).await,
+            Command::Revoke(args) => gate::run("revoke", &args, &context).await,
+            Command::Release(command) => gate::release(&command, &context).await,
+            Command::Freeze(args) => hold::freeze(&args, &context).await,
+            Command::Unfreeze(args) => hold::unfreeze(&args, &context).await,
+            Command::Freezes => hold::freezes(&context).await,
+            Command::Blocker(command) => blocker::run(&command, &context).await,
+            Command::Token(command) => token::run(&command, &context).await,
+            Command::Whoami => token::whoami(&context).await,
             Command::Preview(_)
             | Command::Diff(_)
             | Command::Render(_)
@@ -183,6 +216,16 @@ fn offline(cli: Cli, output: Output) -> Result<Answered, Error> {
         | Command::Rollout(_)
         | Command::Cluster(_)
         | Command::Source(_)
+        | Command::Approve(_)
+        | Command::Reject(_)
+        | Command::Revoke(_)
+        | Command::Release(_)
+        | Command::Freeze(_)
+        | Command::Unfreeze(_)
+        | Command::Freezes
+        | Command::Blocker(_)
+        | Command::Token(_)
+        | Command::Whoami
         | Command::Version => return Ok(Answered::No(Box::new(cli))),
     }))
 }

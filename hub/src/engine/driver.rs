@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use model::{AppName, ClusterUid, LeaseEpoch, Reason, RolloutId, Status};
+use model::{AppName, ClusterUid, Digest, LeaseEpoch, Reason, RolloutId, Status};
 use rollout::{Actor, Event, Now, Scan, Verb};
 use sandbox::Renderers;
 use tokio::sync::watch;
@@ -125,8 +125,8 @@ impl Engine {
         let mut fault = self.refresh(&clusters);
         let mut answers = Vec::new();
         let feed = self.feed();
-        for Asked { app, verb, actor, reply } in asked {
-            let answer = self.ask(&app, &verb, &actor, &clusters, &feed)?;
+        for Asked { app, verb, actor, seen, reply } in asked {
+            let answer = self.ask(&app, (&verb, &actor, seen.as_ref()), &clusters, &feed)?;
             answers.push((reply, answer));
         }
         let feed = self.feed();
@@ -308,8 +308,7 @@ impl Engine {
     fn ask(
         &mut self,
         app: &AppName,
-        verb: &Verb,
-        actor: &Actor,
+        (verb, actor, seen): (&Verb, &Actor, Option<&Digest>),
         clusters: &Clusters,
         feed: &Feed,
     ) -> Result<Result<Option<RolloutId>, CommandError>, Error> {
@@ -319,7 +318,7 @@ impl Engine {
         };
         let mut obs = slot.observe(clusters, &self.parts.fleet);
         feed.pour(app, clusters, &mut obs);
-        let event = match rollout::command(&slot.state, verb, actor, None, now, &obs) {
+        let event = match rollout::command(&slot.state, verb, actor, seen, now, &obs) {
             Ok(event) => event,
             Err(refusal) => return Ok(Err(CommandError::Refused(refusal))),
         };

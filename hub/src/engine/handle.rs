@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use model::{AppName, RolloutId, Status};
+use model::{AppName, Digest, RolloutId, Status};
 use rollout::{Actor, Refusal, Verb};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -59,6 +59,8 @@ pub(super) struct Asked {
     pub(super) app: AppName,
     pub(super) verb: Verb,
     pub(super) actor: Actor,
+    /// Stamp of what the person looked at.
+    pub(super) seen: Option<Digest>,
     pub(super) reply: Reply,
 }
 
@@ -105,15 +107,16 @@ pub struct Handle {
 
 impl Handle {
     /// Carries out a verb; returns when it is durable and shown. Says which rollout it was about, unless it
-    /// makes a new one.
+    /// makes a new one. With `seen` (see [`rollout::stamp`]) only when nothing changed since.
     pub async fn command(
         &self,
         app: AppName,
         verb: Verb,
         actor: Actor,
+        seen: Option<Digest>,
     ) -> Result<Option<RolloutId>, CommandError> {
         let (reply, answer) = oneshot::channel();
-        let asked = Asked { app, verb, actor, reply };
+        let asked = Asked { app, verb, actor, seen, reply };
         self.asked.send(asked).await.map_err(|_| CommandError::Gone)?;
         answer.await.map_err(|_| CommandError::Gone)?
     }

@@ -1,4 +1,5 @@
-//! The admin token: made at the first start, kept in a file that only its owner can read.
+//! Who sends a request, and what their role lets them do. The admin token is made at the first start and
+//! kept in a file that only its owner can read; all others have a name, a role and groups in the registry.
 
 use std::{
     fmt,
@@ -9,13 +10,15 @@ use std::{
 };
 
 use axum::{
+    Extension,
     extract::{Request, State},
-    http::header,
+    http::{Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use model::Reason;
+use rollout::{Actor, Role};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -23,6 +26,9 @@ use super::{Parts, problem::Problem};
 
 /// Name of the file below the data directory.
 const FILE: &str = "admin.token";
+
+/// Name of whoever bears the admin token.
+pub(super) const ADMIN: &str = "admin";
 
 /// Random bytes in a token: beyond guessing.
 const TOKEN_BYTES: usize = 32;
@@ -58,9 +64,7 @@ impl AdminToken {
                 "the file is empty; delete it and start the hub again to get a new token",
             ))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut bytes = [0; TOKEN_BYTES];
-                getrandom::fill(&mut bytes).map_err(|e| fault(io::Error::other(e.to_string())))?;
-                let token = format!("tga1.{}", URL_SAFE_NO_PAD.encode(bytes));
+                let token = fresh_token().map_err(fault)?;
                 let mut options = OpenOptions::new();
                 options.write(true).create_new(true).mode(0o600);
                 let mut file = options.open(&path).map_err(fault)?;
@@ -84,19 +88,65 @@ impl AdminToken {
     }
 }
 
-/// Lets a request pass that carries the token.
-pub(super) async fn require(State(parts): State<Parts>, request: Request, next: Next) -> Response {
+/// A new token, as a person gets it.
+pub(super) fn fresh_token() -> io::Result<String> {
+    let mut bytes = [0; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).map_err(|e| io::Error::other(e.to_string()))?;
+    Ok(format!("tga1.{}", URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+/// Lets a request pass that carries a token, and says to the handlers who sent it. Whatever changes
+/// something needs the role operator at least.
+pub(super) async fn require(
+    State(parts): State<Parts>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let header = request.headers().get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
     let token = header.and_then(|h| h.strip_prefix("Bearer ")).map(str::trim);
-    match token {
-        Some(token) if parts.admin.lets_in(token) => next.run(request).await,
-        Some(_) => refuse("the token is not this hub's"),
-        None => refuse("the request carries no token"),
+    let Some(token) = token else { return refuse("the request carries no token") };
+    let Some(actor) = who(&parts, token) else { return refuse("the token is not this hub's") };
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !reads && let Err(problem) = needs(&actor, Role::Operator) {
+        return problem.into_response();
     }
+    request.extensions_mut().insert(actor);
+    next.run(request).await
+}
+
+/// Whose token it is.
+fn who(parts: &Parts, token: &str) -> Option<Actor> {
+    if parts.admin.lets_in(token) {
+        let name = ADMIN.to_owned();
+        return Some(Actor { name, role: Role::Admin, ..Actor::default() });
+    }
+    parts.registry.bearer(token, parts.clock.now())
+}
+
+/// Lets admins pass and nobody else.
+pub(super) async fn admins_only(
+    Extension(actor): Extension<Actor>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match needs(&actor, Role::Admin) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Refused to whoever has a lesser role.
+pub(super) fn needs(actor: &Actor, role: Role) -> Result<(), Problem> {
+    if actor.role >= role {
+        return Ok(());
+    }
+    let (has, needs) = (actor.role.as_str(), role.as_str());
+    let text = format!("{} has the role {has}, and this needs {needs}", actor.name);
+    Err(Problem::new(Reason::NotAllowed, text).hint(format!("ask somebody with the role {needs}")))
 }
 
 fn refuse(why: &str) -> Response {
     Problem::new(Reason::Unauthorized, why)
-        .hint("give the hub's admin token with `--token-file DIR/admin.token`")
+        .hint("give a token with `--token-file FILE`; the first one is in `DIR/admin.token` of the hub")
         .into_response()
 }

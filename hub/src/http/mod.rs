@@ -21,6 +21,7 @@ use crate::{
     pki::Authority,
     registry::Registry,
     source::Sources,
+    store::Log,
 };
 
 pub use auth::{AdminToken, TokenError};
@@ -38,8 +39,10 @@ pub struct Parts {
     pub fleet: Arc<Fleet>,
     /// What is served to them.
     pub desk: Arc<Desk>,
-    /// Clusters, tokens, sources, audit.
+    /// Clusters, tokens, sources, freezes, blockers, audit.
     pub registry: Registry,
+    /// What was decided.
+    pub log: Log,
     /// Git.
     pub sources: Sources,
     /// Who signs; its root is pinned in join tokens.

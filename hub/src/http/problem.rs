@@ -42,6 +42,7 @@ impl Problem {
         match self.reason {
             Reason::BadRequest => StatusCode::BAD_REQUEST,
             Reason::Unauthorized => StatusCode::UNAUTHORIZED,
+            Reason::NotAllowed => StatusCode::FORBIDDEN,
             Reason::NotFound => StatusCode::NOT_FOUND,
             Reason::AlreadyExists => StatusCode::CONFLICT,
             Reason::StateChanged => StatusCode::PRECONDITION_FAILED,

@@ -4,5 +4,6 @@
 
 mod engine;
 mod link;
+mod people;
 mod source;
 mod store;

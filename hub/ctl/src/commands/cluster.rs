@@ -1,4 +1,4 @@
-//! `tidegate cluster add|label|token|delete`.
+//! `tidegate cluster add|label|token|cordon|uncordon|pin|unpin|delete`.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use model::{
     api::{AddCluster, AddedCluster, ClusterItem},
 };
 
-use super::{Context, segment};
+use super::{Context, hold, segment};
 use crate::{
     duration::parse_duration,
     error::{Error, Exit},
@@ -56,6 +56,14 @@ pub(crate) enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// Give it nothing new; it keeps what it runs
+    Cordon(hold::Cluster),
+    /// Lift a cordon
+    Uncordon(hold::Cluster),
+    /// Keep it on what it runs, one app or all of them
+    Pin(hold::Pin),
+    /// Lift a pin
+    Unpin(hold::Pin),
     /// Remove a cluster from the fleet; what runs there keeps running
     Delete {
         /// Name of the cluster
@@ -102,6 +110,10 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Exit, Er
                 .output
                 .say(&format!("cluster/{name} is {}: {}", cluster.state, cluster.message));
         }
+        Command::Cordon(args) => return hold::cordon("cordon", args, context).await,
+        Command::Uncordon(args) => return hold::cordon("uncordon", args, context).await,
+        Command::Pin(args) => return hold::pin("pin", args, context).await,
+        Command::Unpin(args) => return hold::pin("unpin", args, context).await,
         Command::Delete { name } => {
             context.hub.delete(&format!("clusters/{}", segment(name))).await?;
             context.output.say(&format!("cluster/{name} deleted; what runs there keeps running"));

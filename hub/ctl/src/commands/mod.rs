@@ -1,10 +1,17 @@
 //! One file a command.
 
 pub(crate) mod rollout;
+pub(crate) mod gate;
+pub(crate) mod show;
+pub(crate) mod act;
+pub(crate) mod reach;
 pub(crate) mod simulate;
 pub(crate) mod get;
 pub(crate) mod why;
 pub(crate) mod cluster;
+pub(crate) mod hold;
+pub(crate) mod blocker;
+pub(crate) mod token;
 pub(crate) mod source;
 pub(crate) mod preview;
 pub(crate) mod targets;

@@ -1,4 +1,4 @@
-//! `tidegate rollout watch|start|pause|resume|abort|rollback|retry|skip APP`.
+//! `tidegate rollout watch|show|start|pause|resume|abort|rollback|retry|skip|… APP`.
 
 use std::time::Duration;
 
@@ -8,7 +8,11 @@ use model::{
     api::{List, RolloutAction, RolloutItem},
 };
 
-use super::{Context, get, segment, simulate};
+use super::{
+    Context,
+    act::{self, Seen, Target},
+    get, segment, show, simulate,
+};
 use crate::{
     error::{Error, Exit},
     output::{Format, Output},
@@ -25,16 +29,20 @@ pub(crate) enum Command {
         /// Name of the app
         app: String,
     },
+    /// Show it as it is, or as it was at an instant
+    Show(show::Args),
     /// Play a scenario in virtual time with the hub's own rules; needs no hub
     Simulate(simulate::Args),
     /// Start a rollout that waits for a person
     Start {
-        /// Name of the app
-        app: String,
+        #[command(flatten)]
+        common: Common,
         /// Said for clearness: a release that waits for the active rollout supersedes it
         #[arg(long)]
         now: bool,
     },
+    /// Roll the newest commit out again from the first wave; what runs it already is left alone
+    Restart(Common),
     /// Stop handing out the release; clusters keep what they run
     Pause(WithReason),
     /// Go on
@@ -52,7 +60,7 @@ pub(crate) enum Command {
     /// Try failed clusters again
     Retry {
         #[command(flatten)]
-        common: WithReason,
+        common: Common,
         /// Only this one
         #[arg(long)]
         cluster: Option<String>,
@@ -65,51 +73,129 @@ pub(crate) enum Command {
         #[arg(long)]
         cluster: String,
     },
+    /// Allow a wave more failures
+    Tolerate {
+        #[command(flatten)]
+        common: WithReason,
+        #[command(flatten)]
+        wave: OfWave,
+        /// How many in all
+        #[arg(long)]
+        failures: u32,
+    },
+    /// Open a gate by force
+    Override {
+        #[command(flatten)]
+        common: WithReason,
+        #[command(flatten)]
+        wave: OfWave,
+        /// `approval`, `after-approval`, `window`, `unhealthy`, `soak`, `analysis`, `blocker/NAME` or
+        /// `depends-on/APP`
+        #[arg(long)]
+        gate: String,
+    },
+    /// Divide every soak and ignore windows; probe, budgets and order stay
+    Expedite {
+        #[command(flatten)]
+        common: WithReason,
+        /// By how much, 2 to 100
+        #[arg(long, default_value_t = 2)]
+        divisor: u32,
+    },
+    /// Skip the rest of the soak of a wave
+    Promote {
+        #[command(flatten)]
+        common: WithReason,
+        #[command(flatten)]
+        wave: OfWave,
+    },
+}
+
+/// An app, and perhaps why.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Common {
+    /// Name of the app, or `APP@REV`: refused when the active rollout is of another revision
+    app: String,
+    /// Why; stands in the log for ever
+    #[arg(long, default_value = "")]
+    reason: String,
+    #[command(flatten)]
+    seen: Seen,
 }
 
 /// An app and why.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WithReason {
-    /// Name of the app
+    /// Name of the app, or `APP@REV`: refused when the active rollout is of another revision
     app: String,
     /// Why; stands in the log for ever
     #[arg(long)]
     reason: String,
+    #[command(flatten)]
+    seen: Seen,
+}
+
+/// One wave.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OfWave {
+    /// The wave; the one whose turn it is when left out
+    #[arg(long)]
+    wave: Option<String>,
 }
 
 /// Runs it.
 pub(crate) async fn run(command: &Command, context: &Context) -> Result<Exit, Error> {
-    let act = |app: &str, verb: &str, reason: &str, cluster: &Option<String>, accept: bool| {
-        let action = RolloutAction {
-            verb: verb.to_owned(),
-            reason: reason.to_owned(),
-            cluster: cluster.clone(),
-            accept,
-        };
-        (app.to_owned(), action)
-    };
-    let (app, action) = match command {
+    let none = RolloutAction::default;
+    let (common, verb, action) = match command {
         Command::Watch { app } => return watch(app, context).await,
+        Command::Show(args) => return show::run(args, context).await,
         Command::Simulate(args) => return simulate::run(args, context.output),
-        Command::Start { app, now: _ } => act(app, "start", "", &None, false),
-        Command::Pause(c) => act(&c.app, "pause", &c.reason, &None, false),
-        Command::Resume { common: c, accept } => act(&c.app, "resume", &c.reason, &None, *accept),
-        Command::Abort(c) => act(&c.app, "abort", &c.reason, &None, false),
-        Command::Rollback(c) => act(&c.app, "rollback", &c.reason, &None, false),
-        Command::Retry { common: c, cluster } => act(&c.app, "retry", &c.reason, cluster, false),
-        Command::Skip { common: c, cluster } => {
-            act(&c.app, "skip", &c.reason, &Some(cluster.clone()), false)
+        Command::Start { common, now: _ } => (common.said(), "start", none()),
+        Command::Restart(common) => (common.said(), "restart", none()),
+        Command::Pause(common) => (common.said(), "pause", none()),
+        Command::Resume { common, accept } => {
+            (common.said(), "resume", RolloutAction { accept: *accept, ..none() })
+        }
+        Command::Abort(common) => (common.said(), "abort", none()),
+        Command::Rollback(common) => (common.said(), "rollback", none()),
+        Command::Retry { common, cluster } => {
+            (common.said(), "retry", RolloutAction { cluster: cluster.clone(), ..none() })
+        }
+        Command::Skip { common, cluster } => {
+            (common.said(), "skip", RolloutAction { cluster: Some(cluster.clone()), ..none() })
+        }
+        Command::Tolerate { common, wave, failures } => {
+            let failures = Some(*failures);
+            let action = RolloutAction { wave: wave.wave.clone(), failures, ..none() };
+            (common.said(), "tolerate", action)
+        }
+        Command::Override { common, wave, gate } => {
+            let gate = Some(gate.clone());
+            let action = RolloutAction { wave: wave.wave.clone(), gate, ..none() };
+            (common.said(), "override", action)
+        }
+        Command::Expedite { common, divisor } => {
+            (common.said(), "expedite", RolloutAction { divisor: Some(*divisor), ..none() })
+        }
+        Command::Promote { common, wave } => {
+            (common.said(), "promote", RolloutAction { wave: wave.wave.clone(), ..none() })
         }
     };
-    let path = format!("rollouts/{}/actions", segment(app_of(&app)));
-    let rollout: RolloutItem = context.hub.post(&path, &action).await?;
-    if context.output.format == Format::Json {
-        Output::json(&rollout)?;
+    let (app, reason, seen) = common;
+    let action = RolloutAction { verb: verb.to_owned(), reason: reason.to_owned(), ..action };
+    act::run(&Target::parse(app)?, action, seen, context).await
+}
+
+impl Common {
+    fn said(&self) -> (&str, &str, &Seen) {
+        (&self.app, &self.reason, &self.seen)
     }
-    let text = format!("{}#{} is {}: {}", rollout.app, rollout.id, rollout.state, rollout.message);
-    context.output.say(&text);
-    context.output.say(&format!("next: tidegate why app/{}", rollout.app));
-    Ok(Exit::Fine)
+}
+
+impl WithReason {
+    fn said(&self) -> (&str, &str, &Seen) {
+        (&self.app, &self.reason, &self.seen)
+    }
 }
 
 /// `web`, `app/web` and `web@4f2c1d9` all mean the app `web`.

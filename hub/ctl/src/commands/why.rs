@@ -54,6 +54,16 @@ fn text(why: &WhyItem) -> String {
         let provided = next.provided.as_ref().map(|p| format!(", if {p}")).unwrap_or_default();
         out.push_str(&format!("What happens next   {}{at}{provided}\n", next.what));
     }
+    for (index, step) in why.path.iter().enumerate() {
+        let lead = if index == 0 { "The way to the end   " } else { "                     " };
+        let at = step.earliest.map(|t| format!(", not before {t:.0}")).unwrap_or_default();
+        let assumes = if step.assumes.is_empty() {
+            String::new()
+        } else {
+            format!(", if {}", step.assumes.join(" and "))
+        };
+        out.push_str(&format!("{lead}{}{at}{assumes}\n", step.what));
+    }
     for fix in &why.fix {
         match &fix.command {
             Some(command) => out.push_str(&format!("You can   {command}   ({})\n", fix.label)),

@@ -1,6 +1,7 @@
 //! Everything that can be said about a repository before a hub sees it.
 
 mod claims;
+mod gates;
 mod overlap;
 
 use model::Reason;
@@ -16,24 +17,34 @@ use crate::{
     tree::Tree,
 };
 use claims::Claims;
+use gates::Waits;
 
 /// Checks a repository without a fleet: every App, and every folder that its path can lead to.
 pub fn lint(kit: &Kit<'_>, tree: &dyn Tree) -> Vec<Diagnostic> {
     let mut claims = Claims::default();
-    let mut faults = check(tree, |app| variants(kit, app, tree, &mut claims));
+    let mut waits = Waits::default();
+    let mut faults = check(tree, |app| {
+        waits.learn(app);
+        variants(kit, app, tree, &mut claims)
+    });
     faults.extend(claims.faults());
+    faults.extend(waits.circle());
     sorted(faults)
 }
 
 /// Checks a repository against a fleet: what each cluster would run, and in which wave.
 pub fn lint_fleet(kit: &Kit<'_>, tree: &dyn Tree, clusters: &[FleetCluster]) -> Vec<Diagnostic> {
     let mut claims = Claims::default();
+    let mut waits = Waits::default();
     let mut faults = check(tree, |app| {
+        waits.learn(app);
         let mut faults = variants(kit, app, tree, &mut Claims::default());
         faults.extend(plan(kit, app, tree, clusters, &mut claims));
         faults
     });
     faults.extend(claims.faults());
+    faults.extend(waits.circle());
+    faults.extend(waits.without_producer());
     sorted(faults)
 }
 

@@ -11,6 +11,7 @@ mod variants;
 mod links;
 mod repository;
 mod claims;
+mod gates;
 mod policy;
 mod preview;
 

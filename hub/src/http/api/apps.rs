@@ -48,5 +48,6 @@ pub(super) fn item(app: &AppNow) -> AppItem {
         clusters: view.targets.len(),
         ready,
         revisions,
+        stamp: Some(rollout::stamp(&app.state)),
     }
 }

@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, State, rejection::JsonRejection},
 };
 use model::{
     ClusterName, ClusterUid, Labels, Reason, Status,
     api::{AddCluster, AddedCluster, ClusterApp, ClusterItem, List},
 };
+use rollout::Actor;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{body, change};
+use super::{body, change, marks};
 use crate::{
     engine::{AgentView, AppNow, Published},
     http::{Parts, problem::Problem},
@@ -59,6 +60,7 @@ pub(super) fn item(parts: &Parts, published: &Published, record: &ClusterRecord)
         .map(|app| app_item(app, &record.uid))
         .collect();
     let status = membership(parts, record, &agent).unwrap_or_else(|| worst(&apps));
+    let (cordon, pins) = marks::of_cluster(record, parts.clock.now());
     ClusterItem {
         name: record.name.to_string(),
         uid: record.uid.to_string(),
@@ -71,6 +73,8 @@ pub(super) fn item(parts: &Parts, published: &Published, record: &ClusterRecord)
         agent_version: agent.agent_version,
         facts: agent.facts.unwrap_or_default(),
         apps,
+        cordon,
+        pins,
     }
 }
 
@@ -163,6 +167,7 @@ fn worst(apps: &[ClusterApp]) -> Status {
 
 pub(super) async fn add(
     State(parts): State<Parts>,
+    Extension(actor): Extension<Actor>,
     document: Result<Json<AddCluster>, JsonRejection>,
 ) -> Result<Json<AddedCluster>, Problem> {
     let asked = body(document)?;
@@ -171,7 +176,7 @@ pub(super) async fn add(
     let (token, labels, now) = (record_of(&made), asked.labels, parts.clock.now());
     let audit = ("add", object(&name), "");
     let add = move |registry: &Registry| registry.add_cluster(name, labels, token, now);
-    let record = change(&parts, audit, add).await?;
+    let record = change(&parts, &actor, audit, add).await?;
     Ok(Json(added(&record, &made)))
 }
 
@@ -185,6 +190,7 @@ pub(super) struct AskToken {
 
 pub(super) async fn token(
     State(parts): State<Parts>,
+    Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
     document: Result<Json<AskToken>, JsonRejection>,
 ) -> Result<Json<AddedCluster>, Problem> {
@@ -193,7 +199,7 @@ pub(super) async fn token(
     let made = mint(&parts, asked.ttl_seconds)?;
     let (token, uid, now) = (record_of(&made), record.uid.clone(), parts.clock.now());
     let audit = ("token", object(&record.name), "");
-    change(&parts, audit, move |registry| registry.add_token(&uid, token, now)).await?;
+    change(&parts, &actor, audit, move |registry| registry.add_token(&uid, token, now)).await?;
     Ok(Json(added(&record, &made)))
 }
 
@@ -238,6 +244,7 @@ pub(super) struct Resume {
 
 pub(super) async fn resume(
     State(parts): State<Parts>,
+    Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
     document: Result<Json<Resume>, JsonRejection>,
 ) -> Result<Json<ClusterItem>, Problem> {
@@ -258,12 +265,13 @@ pub(super) async fn resume(
             cluster.state = if joined { ClusterState::Active } else { ClusterState::Pending };
         })
     };
-    let record = change(&parts, audit, resume).await?;
+    let record = change(&parts, &actor, audit, resume).await?;
     Ok(Json(item(&parts, &parts.engine.published(), &record)))
 }
 
 pub(super) async fn label(
     State(parts): State<Parts>,
+    Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
     document: Result<Json<Labels>, JsonRejection>,
 ) -> Result<Json<ClusterItem>, Problem> {
@@ -271,18 +279,19 @@ pub(super) async fn label(
     let record = named(&parts, &name)?;
     let (audit, uid) = (("label", object(&record.name), ""), record.uid);
     let label = move |registry: &Registry| registry.set_labels(&uid, &labels);
-    let record = change(&parts, audit, label).await?;
+    let record = change(&parts, &actor, audit, label).await?;
     Ok(Json(item(&parts, &parts.engine.published(), &record)))
 }
 
 pub(super) async fn remove(
     State(parts): State<Parts>,
+    Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     let record = named(&parts, &name)?;
     let (deleted, uid) = (object(&record.name), record.uid.clone());
     let audit = ("delete", deleted.clone(), "");
-    change(&parts, audit, move |registry| registry.delete_cluster(&uid)).await?;
+    change(&parts, &actor, audit, move |registry| registry.delete_cluster(&uid)).await?;
     parts.fleet.forget(&record.uid);
     parts.desk.forget(&record.uid);
     Ok(Json(json!({ "deleted": deleted })))

@@ -2,45 +2,68 @@
 //! `model::api`.
 
 mod why;
+mod act;
+mod history;
 mod rollouts;
 mod apps;
+mod holds;
 mod clusters;
+mod marks;
 mod sources;
+mod tokens;
 mod document;
 
 use axum::{
     Json, Router,
     extract::rejection::JsonRejection,
+    middleware,
     routing::{delete, get, post, put},
 };
+use rollout::Actor;
 use serde_json::{Value, json};
 
-use super::{Parts, problem::Problem};
+use super::{Parts, auth, problem::Problem};
 use crate::{
     metrics::Sample,
     registry::{self, Registry},
 };
 
-/// Who acts: whoever has the one token there is.
-const ACTOR: &str = "admin";
-
 /// Routes below `/api/v1`.
 pub(super) fn routes() -> Router<Parts> {
     Router::new()
         .route("/openapi.json", get(document::openapi))
-        .route("/sources", get(sources::list).post(sources::add))
-        .route("/sources/{name}", delete(sources::remove))
-        .route("/clusters", get(clusters::list).post(clusters::add))
-        .route("/clusters/{name}", get(clusters::one).delete(clusters::remove))
+        .merge(admins())
+        .route("/sources", get(sources::list))
+        .route("/clusters", get(clusters::list))
+        .route("/clusters/{name}", get(clusters::one))
         .route("/clusters/{name}/labels", put(clusters::label))
-        .route("/clusters/{name}/token", post(clusters::token))
-        .route("/clusters/{name}/resume", post(clusters::resume))
+        .route("/clusters/{name}/hold", post(holds::hold))
+        .route("/freezes", get(holds::freezes).post(holds::freeze))
+        .route("/blockers", get(holds::blockers))
+        .route("/blockers/{name}", post(holds::block).delete(holds::forget))
+        .route("/me", get(tokens::me))
         .route("/apps", get(apps::list))
         .route("/rollouts", get(rollouts::list))
-        .route("/rollouts/{app}/actions", post(rollouts::act))
+        .route("/rollouts/{app}/actions", post(act::act))
+        .route("/rollouts/{app}/log", get(history::log))
+        .route("/rollouts/{app}/path", get(history::path))
         .route("/waves", get(rollouts::waves))
         .route("/audit", get(sources::audit))
         .route("/why/{kind}/{name}", get(why::why))
+}
+
+/// What decides who belongs to the fleet and who may act in it: only for admins.
+fn admins() -> Router<Parts> {
+    Router::new()
+        .route("/sources", post(sources::add))
+        .route("/sources/{name}", delete(sources::remove))
+        .route("/clusters", post(clusters::add))
+        .route("/clusters/{name}", delete(clusters::remove))
+        .route("/clusters/{name}/token", post(clusters::token))
+        .route("/clusters/{name}/resume", post(clusters::resume))
+        .route("/tokens", get(tokens::list).post(tokens::add))
+        .route("/tokens/{name}", delete(tokens::remove))
+        .route_layer(middleware::from_fn(auth::admins_only))
 }
 
 /// Says the version to everybody: whoever cannot sign in must at least learn whom they talk to.
@@ -56,14 +79,15 @@ fn body<T>(parsed: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
 /// Changes the registry as `verb` of a person on `object`, and writes it into the audit.
 async fn change<T: Send + 'static>(
     parts: &Parts,
+    actor: &Actor,
     (verb, object, reason): (&str, String, &str),
     work: impl FnOnce(&Registry) -> Result<T, registry::Error> + Send + 'static,
 ) -> Result<T, Problem> {
     let (registry, now) = (parts.registry.clone(), parts.clock.now());
-    let (verb, reason) = (verb.to_owned(), reason.to_owned());
+    let (verb, reason, by) = (verb.to_owned(), reason.to_owned(), actor.name.clone());
     blocking(move || {
         let done = work(&registry)?;
-        registry.audit(ACTOR, &verb, &object, &reason, now)?;
+        registry.audit(&by, &verb, &object, &reason, now)?;
         Ok(done)
     })
     .await

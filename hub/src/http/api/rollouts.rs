@@ -1,25 +1,20 @@
-//! Rollouts and their waves; pause, resume, abort, roll back.
+//! Rollouts and their waves, as people see them.
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::JsonRejection},
+    extract::{Query, State},
 };
 use model::{
-    AppName, Reason, RolloutId,
-    api::{List, RolloutAction, RolloutItem, WaveClusters, WaveItem},
+    Digest, RolloutId,
+    api::{List, RolloutItem, WaveClusters, WaveItem},
 };
 use rollout::{
-    Actor, Kind, Outcome, RolloutState, Verb,
+    Kind, MemberState, Outcome, Rollout, RolloutState,
     view::{RolloutView, WaveView},
 };
 use serde::Deserialize;
 
-use super::{ACTOR, body, change, clusters};
-use crate::{
-    engine::AppNow,
-    http::{Parts, problem::Problem},
-    telemetry,
-};
+use crate::{engine::AppNow, http::Parts, telemetry};
 
 /// Which rollouts.
 #[derive(Debug, Default, Deserialize)]
@@ -57,10 +52,12 @@ pub(super) fn items(parts: &Parts, app: Option<&str>) -> Vec<RolloutItem> {
 }
 
 fn of_app(app: &AppNow) -> Vec<RolloutItem> {
-    app.view().rollouts.iter().map(|rollout| item(app, rollout)).collect()
+    // One for the App: digesting the members of a large one takes a while.
+    let stamp = rollout::stamp(&app.state);
+    app.view().rollouts.iter().map(|rollout| item(app, rollout, stamp)).collect()
 }
 
-fn item(app: &AppNow, view: &RolloutView) -> RolloutItem {
+fn item(app: &AppNow, view: &RolloutView, stamp: Digest) -> RolloutItem {
     let kind = match app.state.rollout(view.id).map(|r| &r.kind) {
         Some(Kind::Rollback { .. }) => "rollback",
         Some(Kind::Removal { .. }) => "removal",
@@ -79,7 +76,15 @@ fn item(app: &AppNow, view: &RolloutView) -> RolloutItem {
         ended_at: view.ended,
         trace_id: view.trace.as_deref().and_then(telemetry::trace_id),
         waves: view.waves.iter().map(wave).collect(),
+        stamp: Some(stamp),
+        unstarted: app.state.rollout(view.id).map_or(0, unstarted),
     }
+}
+
+/// Grants that no agent confirmed to hold.
+fn unstarted(rollout: &Rollout) -> usize {
+    let waits = |state: &MemberState| *state == MemberState::Updating { acked: false };
+    rollout.members.values().filter(|member| waits(&member.state)).count()
 }
 
 /// The state as one word.
@@ -146,56 +151,4 @@ pub(super) fn counts(c: &WaveClusters) -> [(&'static str, usize); 10] {
         ("skipped", c.skipped),
         ("departed", c.departed),
     ]
-}
-
-pub(super) async fn act(
-    State(parts): State<Parts>,
-    Path(name): Path<String>,
-    document: Result<Json<RolloutAction>, JsonRejection>,
-) -> Result<Json<RolloutItem>, Problem> {
-    let action = body(document)?;
-    let app = AppName::parse(&name).map_err(|_| Problem::not_found("app", &name))?;
-    let verb = verb(&parts, &action)?;
-    if action.reason.trim().is_empty() && verb != Verb::Start {
-        let text = format!("`{}` needs a reason; it stands in the log for ever", action.verb);
-        return Err(Problem::bad(text).hint("add `--reason TEXT`"));
-    }
-    let actor = Actor { name: ACTOR.to_owned(), reason: action.reason.clone(), ..Actor::default() };
-    let about = parts.engine.command(app.clone(), verb, actor).await?;
-    let audit = (action.verb.as_str(), format!("rollout/{app}"), action.reason.as_str());
-    change(&parts, audit, |_| Ok(())).await?;
-    // What was acted on, though a release that waited may have begun at once.
-    let mut items = items(&parts, Some(app.as_str())).into_iter();
-    let item = match about {
-        Some(id) => items.find(|item| item.id == id.0),
-        None => items.next(),
-    };
-    item.map(Json).ok_or_else(|| Problem::not_found("rollout of app", app.as_str()))
-}
-
-fn verb(parts: &Parts, action: &RolloutAction) -> Result<Verb, Problem> {
-    let cluster = match &action.cluster {
-        Some(name) => Some(clusters::named(parts, name)?.uid),
-        None => None,
-    };
-    Ok(match (action.verb.as_str(), cluster) {
-        ("start", None) => Verb::Start,
-        ("pause", None) => Verb::Pause,
-        ("resume", None) => Verb::Resume { accept: action.accept },
-        ("abort", None) => Verb::Abort,
-        ("rollback", None) => Verb::Rollback,
-        ("retry", cluster) => Verb::Retry { cluster },
-        ("skip", Some(cluster)) => Verb::Skip { cluster },
-        ("skip", None) => return Err(Problem::bad("`skip` needs a cluster")),
-        (other, None) => {
-            let text = format!("`{other}` is not something to do with a rollout");
-            let hint = "one of start, pause, resume, abort, rollback, retry, skip";
-            return Err(Problem::new(Reason::BadRequest, text).hint(hint));
-        }
-        (other, Some(_)) => {
-            return Err(Problem::bad(format!(
-                "`{other}` is about the whole rollout, not one cluster"
-            )));
-        }
-    })
 }

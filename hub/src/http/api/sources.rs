@@ -1,13 +1,14 @@
 //! Sources, and the audit of what people did.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, State, rejection::JsonRejection},
 };
 use model::{
     Reason, SourceName,
     api::{AddSource, List, SourceItem},
 };
+use rollout::Actor;
 use serde_json::{Value, json};
 
 use super::{blocking, body, change};
@@ -48,6 +49,7 @@ pub(super) fn item(parts: &Parts, record: &SourceRecord) -> SourceItem {
 
 pub(super) async fn add(
     State(parts): State<Parts>,
+    Extension(actor): Extension<Actor>,
     document: Result<Json<AddSource>, JsonRejection>,
 ) -> Result<Json<SourceItem>, Problem> {
     let asked = body(document)?;
@@ -68,20 +70,21 @@ pub(super) async fn add(
     let config = SourceConfig::from(&record);
     Sources::check(&config).map_err(|e| Problem::bad(e.to_string()))?;
     let (audit, stored) = (("add", object(&record.name), ""), record.clone());
-    change(&parts, audit, move |registry| registry.add_source(stored)).await?;
+    change(&parts, &actor, audit, move |registry| registry.add_source(stored)).await?;
     parts.sources.add(config).map_err(|e| Problem::bad(e.to_string()))?;
     Ok(Json(item(&parts, &record)))
 }
 
 pub(super) async fn remove(
     State(parts): State<Parts>,
+    Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     let unknown = || Problem::not_found("source", &name);
     let source = SourceName::parse(&name).map_err(|_| unknown())?;
     let (deleted, gone) = (object(&source), source.clone());
     let audit = ("delete", deleted.clone(), "");
-    change(&parts, audit, move |registry| registry.delete_source(&gone)).await?;
+    change(&parts, &actor, audit, move |registry| registry.delete_source(&gone)).await?;
     parts.sources.remove(&source);
     Ok(Json(json!({ "deleted": deleted })))
 }

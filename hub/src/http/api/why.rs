@@ -9,11 +9,11 @@ use axum::{
 };
 use model::{
     AppName, ClusterUid, Fix, Reason, SourceName, Status,
-    api::{API_VERSION, WhyItem, WhyStep},
+    api::{API_VERSION, PathStep, WhyItem, WhyStep},
 };
 use serde::Deserialize;
 
-use super::{apps, clusters, sources};
+use super::{apps, clusters, history, marks, sources};
 use crate::{
     engine::AppNow,
     http::{Parts, problem::Problem},
@@ -89,6 +89,7 @@ fn answer(subject: String, status: &Status) -> WhyItem {
         message: status.message().to_owned(),
         chain: Vec::new(),
         next: status.next.iter().cloned().collect(),
+        path: Vec::new(),
         fix: status.fix.clone(),
         trace_id: None,
     }
@@ -150,6 +151,7 @@ fn of_app(parts: &Parts, app: &AppNow) -> WhyItem {
         }
         add_ways(&mut why, blocker.status);
     }
+    why.path = history::steps(app);
     once(&mut why.chain);
     causes_first(&mut why);
     why
@@ -207,6 +209,8 @@ fn of_app_on(parts: &Parts, app: &AppNow, record: &ClusterRecord) -> WhyItem {
     }
     if status.reason().is_none() {
         why.chain.clear();
+    } else if rollout.is_some() {
+        why.path = history::steps(app);
     }
     once(&mut why.chain);
     causes_first(&mut why);
@@ -232,7 +236,18 @@ fn of_cluster(parts: &Parts, record: &ClusterRecord) -> WhyItem {
                 first.subject = format!("app {}", app.app);
             }
             why.chain.extend(steps);
+            let named =
+                |step: PathStep| PathStep { what: format!("{}: {}", app.app, step.what), ..step };
+            why.path.extend(history::steps(now).into_iter().map(named));
         }
+    }
+    let (cordon, pins) = marks::of_cluster(record, parts.clock.now());
+    let held = cordon.iter().map(|mark| ("cordon", Reason::Cordoned, mark));
+    let pinned = pins.values().map(|mark| ("pin", Reason::Pinned, mark));
+    for (what, reason, mark) in held.chain(pinned) {
+        let until = mark.until.map(|t| format!(", until {t:.0}")).unwrap_or_default();
+        let text = format!("{} said so{until}: {}", mark.by, mark.reason);
+        why.chain.push(step(what, &Status::because(reason, text)));
     }
     why
 }

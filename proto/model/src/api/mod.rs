@@ -2,13 +2,20 @@
 //!
 //! A list is one document: `{"apiVersion":"cli.tidegate/v1","items":[…]}`.
 
+mod steer;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use steer::{
+    ActedItem, AddToken, AddedToken, BlockerAction, BlockerItem, HoldAction, LogItem, LoggedEvent,
+    MarkItem, PathStep, Pins, RolloutAction, TokenItem,
+};
+
 use crate::{
-    Fix, Grant, Labels, Next, Reason, State,
+    Digest, Fix, Grant, Labels, Next, Reason, State,
     source::{SourceAuth, SourceVerify, SourceWebhook},
 };
 
@@ -97,6 +104,12 @@ pub struct ClusterItem {
     pub facts: crate::Facts,
     /// What it runs.
     pub apps: Vec<ClusterApp>,
+    /// A person keeps everything new away from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cordon: Option<MarkItem>,
+    /// Apps that a person keeps on what they run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pins: Pins,
 }
 
 /// One App on one cluster.
@@ -143,6 +156,9 @@ pub struct AppItem {
     pub ready: usize,
     /// How many clusters were granted which revision.
     pub revisions: BTreeMap<String, usize>,
+    /// See [`RolloutItem::stamp`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Digest>,
 }
 
 /// One release going out.
@@ -177,6 +193,13 @@ pub struct RolloutItem {
     pub trace_id: Option<String>,
     /// Its waves in order.
     pub waves: Vec<WaveItem>,
+    /// Digest of what a person decides upon when they look at this: release, strategy, members, and where the
+    /// rollout and its waves are. A verb that carries it as `seen` is refused when it changed meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Digest>,
+    /// Grants that no agent confirmed to hold: a brake calls them back.
+    #[serde(default)]
+    pub unstarted: usize,
 }
 
 /// A wave of a rollout.
@@ -250,6 +273,9 @@ pub struct WhyItem {
     pub chain: Vec<WhyStep>,
     /// What happens next by itself.
     pub next: Vec<Next>,
+    /// The way to the end of the rollout: steps in order, with the earliest time of each and what it assumes.
+    #[serde(default)]
+    pub path: Vec<PathStep>,
     /// What a person can do.
     pub fix: Vec<Fix>,
     /// Id of the trace of the rollout in question.
@@ -352,24 +378,6 @@ impl std::fmt::Debug for AddedCluster {
             .field("expires_at", &self.expires_at)
             .finish()
     }
-}
-
-/// Something that a person does to a rollout.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RolloutAction {
-    /// `pause`, `resume`, `abort`, `rollback`, `retry`, `skip` or `start`.
-    pub verb: String,
-    /// Why; needed for all but `start`.
-    #[serde(default)]
-    pub reason: String,
-    /// The cluster for `retry` and `skip`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<String>,
-    /// `resume`: the failures so far are accepted.
-    #[serde(default)]
-    pub accept: bool,
 }
 
 /// An error, as RFC 9457 says it, with our reason code.
