@@ -124,7 +124,7 @@ pub fn start(
                     let (answer, message) = ask(client, &measures, &question, &wave.0).await;
                     let verb = Verb::Measured { rollout: wave.1, wave: wave.2, answer, message };
                     // Refused when nobody waits for it any more, which is as well.
-                    drop(handle.command(wave.0.clone(), verb, hub()).await);
+                    drop(handle.command(wave.0.clone(), verb, hub(), None).await);
                     drop(done.send(wave).await);
                 });
             }

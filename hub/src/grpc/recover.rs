@@ -168,7 +168,8 @@ fn failed(error: &registry::Error) -> Status {
         | registry::Error::Revoked(_)
         | registry::Error::NotCurrent { .. }
         | registry::Error::AlreadyExists { .. }
-        | registry::Error::TooManyTokens => no(Reason::ClusterRevoked, "the cluster is gone"),
+        | registry::Error::TooManyTokens
+        | registry::Error::TooMany { .. } => no(Reason::ClusterRevoked, "the cluster is gone"),
     }
 }
 
