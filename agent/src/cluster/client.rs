@@ -199,6 +199,7 @@ impl Cluster {
         });
         let code = got.as_ref().map_or(0, |(reply, _)| reply.code);
         self.metrics.requested(ask.verb, code, start.elapsed());
+        self.limiter.answered(start.elapsed());
         match got {
             Ok((reply, etag)) => {
                 if reply.code == 429 {

@@ -108,6 +108,15 @@ impl Cluster {
         Ok(facts)
     }
 
+    /// Uid of the namespace that every cluster has, by which one cluster is told from another.
+    pub async fn uid(&self) -> Result<Option<String>, Error> {
+        let namespaces = Resource::core("Namespace", "namespaces", false);
+        let path = format!("{}/kube-system", namespaces.collection(""));
+        let system = self.ask(Ask::get("get", path, Accept::Metadata)).await?;
+        let uid = system.body.pointer("/metadata/uid").and_then(Value::as_str);
+        Ok(uid.map(str::to_owned))
+    }
+
     /// Reads all nodes page by page, keeping nothing of a page.
     async fn nodes(&self) -> Result<Nodes, Error> {
         let place = Resource::core("Node", "nodes", false);

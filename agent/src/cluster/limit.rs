@@ -14,6 +14,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause that an answer can ask for.
 const PAUSE_MAX: Duration = Duration::from_mins(1);
 
+/// An answer that takes longer is slow.
+const SLOW: Duration = Duration::from_secs(1);
+/// Answers that are looked at together.
+const WINDOW: u32 = 20;
+/// Slow ones among them from which the server is taken to be overloaded: more than 5 %.
+const SLOW_MAX: u32 = 2;
+
 /// Which bucket a request takes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cost {
@@ -55,6 +62,9 @@ struct State {
     ceiling: u32,
     filled: Instant,
     paused_until: Instant,
+    /// Answers since the last look at their speed, and slow ones among them.
+    answers: u32,
+    slow: u32,
     /// When the server last throttled, or the bound last recovered by one.
     changed: Instant,
 }
@@ -88,6 +98,8 @@ impl Limiter {
             ceiling: in_flight.max(1),
             filled: now,
             paused_until: now,
+            answers: 0,
+            slow: 0,
             changed: now,
         };
         Arc::new(Limiter { state: Mutex::new(state), freed: Notify::new() })
@@ -139,6 +151,20 @@ impl Limiter {
         Ok(())
     }
 
+    /// An answer came. A server whose answers become slow is asked less at once, before it has to say so.
+    pub(super) fn answered(&self, took: Duration) {
+        let mut state = self.lock();
+        state.answers += 1;
+        state.slow += u32::from(took > SLOW);
+        if state.slow >= SLOW_MAX {
+            state.allowed = (state.allowed / 2).max(1);
+            state.changed = Instant::now();
+        }
+        if state.slow >= SLOW_MAX || state.answers >= WINDOW {
+            (state.answers, state.slow) = (0, 0);
+        }
+    }
+
     /// The server asked to slow down.
     pub(super) fn throttled(&self, retry_after: Option<Duration>) {
         let now = Instant::now();
@@ -174,6 +200,19 @@ mod tests {
             took >= Duration::from_millis(1990) && took < Duration::from_millis(2100),
             "{took:?}"
         );
+    }
+
+    #[test]
+    fn slow_answers_halve_what_is_in_flight_and_a_single_one_does_not() {
+        let limiter = Limiter::new(1000, 1000, 1000, 8);
+        for n in 0..100 {
+            let slow = n % 20 == 0;
+            limiter.answered(if slow { SLOW * 2 } else { Duration::from_millis(5) });
+        }
+        assert_eq!(limiter.lock().allowed, 8);
+        limiter.answered(SLOW * 2);
+        limiter.answered(SLOW * 2);
+        assert_eq!(limiter.lock().allowed, 4);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use kinds::{Found, Kinds};
 pub use lease::Leadership;
 pub use resource::Resource;
 pub use secrets::SecretStore;
-pub use watch::{Change, Depth, watch};
+pub use watch::{Change, Depth, poll, watch};
 
 /// What came back. `code` 0: the connection broke after the request was sent, so nobody knows.
 #[derive(Debug, Clone)]

@@ -28,6 +28,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Between two lists although nothing failed: 60 minutes, half more or less.
 const RELIST: (Duration, Duration) = (Duration::from_mins(30), Duration::from_mins(90));
+/// Between two lists of a kind that is polled: five minutes, a fifth more or less.
+const POLL: (Duration, Duration) = (Duration::from_mins(4), Duration::from_mins(6));
 /// Longest event, in bytes: etcd holds 1.5 MiB, JSON may be larger.
 const EVENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -108,6 +110,40 @@ pub async fn watch(
             }
             tokio::time::sleep(pause(failures)).await;
         }
+    }
+}
+
+/// Lists objects of `resource` again and again, until `sink` breaks: for kinds beyond those that are watched.
+pub async fn poll(
+    cluster: Cluster,
+    resource: Resource,
+    depth: Depth,
+    label: &'static str,
+    mut sink: impl FnMut(Change) -> ControlFlow<()> + Send,
+) {
+    let accept = match depth {
+        Depth::Metadata => Accept::MetadataList,
+        Depth::Full => Accept::Full,
+    };
+    let mut last = String::new();
+    loop {
+        let change = match cluster.list(&resource, "", label, accept, None).await {
+            Ok(mut listed) => {
+                listed.items.iter_mut().for_each(|item| name(item, &resource));
+                let rewound = earlier(&listed.resource_version, &last);
+                last.clone_from(&listed.resource_version);
+                Change::Listed {
+                    items: listed.items,
+                    resource_version: listed.resource_version,
+                    rewound,
+                }
+            }
+            Err(fault) => Change::Blind(fault),
+        };
+        if sink(change).is_break() {
+            return;
+        }
+        tokio::time::sleep(clock::between(POLL.0, POLL.1)).await;
     }
 }
 

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{AppName, ObjectKey};
-use plan::{Desired, FightDetector, Gate, Inventory, Live, OnDrift, Plan, Policy, Sight};
+use plan::{
+    Desired, FightDetector, Gate, GateInput, GateLimits, Inventory, Live, OnDrift, Plan, Policy,
+    Sight,
+};
 
 use super::report::Trouble;
 use crate::state::{Choices, Options, by_key};
@@ -15,6 +18,8 @@ pub(super) struct Wishes<'a> {
     pub(super) choices: &'a Choices,
     /// Objects that other Apps of this cluster take over.
     pub(super) leaving: BTreeMap<ObjectKey, AppName>,
+    /// Uid of the cluster in which the agent's state was made, and of this one.
+    pub(super) cluster: Option<(&'a str, &'a str)>,
 }
 
 fn keys(ids: &BTreeSet<String>) -> BTreeSet<ObjectKey> {
@@ -37,16 +42,26 @@ pub(super) fn decide(
         .filter(|key| !matches!(live.get(key), Sight::Absent))
         .map(|key| key.namespace.clone())
         .collect();
-    let Wishes { options, choices, mut leaving } = wishes;
+    let Wishes { options, choices, mut leaving, cluster } = wishes;
     let lifted = lifted(options);
     leaving.extend(by_key(&choices.leaving));
     let orphan = choices.orphan && desired.objects().is_empty();
+    let input = GateInput {
+        desired,
+        inventory,
+        occupied: &occupied,
+        open: &lifted,
+        limits: GateLimits::default(),
+        cluster,
+    };
+    let mut blocked = plan::gates_with(&input).err().unwrap_or_default();
     if orphan {
-        // Nothing is deleted, so there is nothing to ask a person about.
-    } else if let Err(blocked) = plan::gates(desired, inventory, &occupied, &lifted) {
-        let reason = blocked.first().map_or(model::Reason::ContentInvalid, |b| b.reason);
+        // Nothing is deleted, so there is nothing to ask a person about but where we are.
+        blocked.retain(|blocked| blocked.gate == Gate::ForeignCluster);
+    }
+    if let Some(first) = blocked.first() {
         let text: Vec<&str> = blocked.iter().map(|b| b.message.as_str()).collect();
-        return Err(Trouble::terminal(reason, text.join("; ")));
+        return Err(Trouble::terminal(first.reason, text.join("; ")));
     }
     let policy = Policy {
         on_drift: if matches!(options.drift.as_str(), "report" | "ignore") {

@@ -47,6 +47,7 @@ impl Apps {
             clock,
             limits: config.limits,
             namespace: config.namespace.clone(),
+            place: super::place::Place::default(),
             handovers: super::handover::Handovers::default(),
             default_account: config.default_service_account.clone(),
             mirror,

@@ -125,16 +125,18 @@ impl Mirror {
                 .kinds
                 .get(&kind)
                 .is_some_and(|w| w.blind.is_none() || w.resource == *resource);
-            if same || (!inner.kinds.contains_key(&kind) && inner.kinds.len() >= WATCHES_MAX) {
+            if same {
                 continue;
             }
-            if let Some(old) = inner.kinds.insert(kind, self.start(resource)) {
+            // What cannot be watched any more is listed every few minutes.
+            let room = inner.kinds.contains_key(&kind) || inner.kinds.len() < WATCHES_MAX;
+            if let Some(old) = inner.kinds.insert(kind, self.start(resource, room)) {
                 old.task.abort();
             }
         }
     }
 
-    fn start(&self, resource: &Resource) -> Watched {
+    fn start(&self, resource: &Resource, watched: bool) -> Watched {
         let kind = (resource.group.clone(), resource.kind.clone());
         let depth = if plan::judged_by_existence(&resource.group, &resource.kind) {
             Depth::Metadata
@@ -149,11 +151,15 @@ impl Mirror {
             }
             None => ControlFlow::Break(()),
         };
-        let watch =
-            cluster::watch(self.cluster.clone(), resource.clone(), depth, Ownership::LABEL, sink);
+        let (client, place) = (self.cluster.clone(), resource.clone());
+        let task = if watched {
+            tokio::spawn(cluster::watch(client, place, depth, Ownership::LABEL, sink))
+        } else {
+            tokio::spawn(cluster::poll(client, place, depth, Ownership::LABEL, sink))
+        };
         Watched {
             resource: resource.clone(),
-            task: tokio::spawn(watch).abort_handle(),
+            task: task.abort_handle(),
             blind: Some("not listed yet".to_owned()),
             seen: BTreeMap::new(),
             absent: BTreeSet::new(),

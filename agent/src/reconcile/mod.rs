@@ -39,6 +39,7 @@ mod refusals;
 mod report;
 
 mod handover;
+mod place;
 mod stuck;
 
 mod mirror;
@@ -82,6 +83,7 @@ pub struct Shared {
     namespace: String,
     default_account: Option<String>,
     handovers: handover::Handovers,
+    place: place::Place,
     mirror: Arc<Mirror>,
     /// Held while content and the grant that needs it are written, and while old content is removed.
     content: tokio::sync::Mutex<()>,
@@ -156,6 +158,7 @@ impl App {
             options: &held.options,
             choices: &choices,
             leaving: self.shared.handovers.leaving(&self.name),
+            cluster: self.shared.place.both(&self.shared.cluster, &self.shared.state).await,
         };
         let inventory = &self.memory.inventory;
         let decided = decide(desired, &observed.live, inventory, wishes, &self.memory.fights, now);

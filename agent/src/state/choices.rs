@@ -35,7 +35,12 @@ pub(crate) fn by_key(ids: &BTreeMap<String, AppName>) -> BTreeMap<ObjectKey, App
 impl Choices {
     /// Reads what came with a grant; nothing is the default.
     pub fn read(json: &str) -> Result<Choices, serde_json::Error> {
-        if json.is_empty() { Ok(Choices::default()) } else { serde_json::from_str(json) }
+        if json.is_empty() {
+            return Ok(Choices::default());
+        }
+        // An object: serde takes a list for a struct too.
+        let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json)?;
+        serde_json::from_value(serde_json::Value::Object(members))
     }
 }
 

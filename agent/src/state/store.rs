@@ -15,6 +15,7 @@ const KEY: &str = "key";
 const GRANTS: &str = "grants/";
 const CONTENT: &str = "content/";
 const INVENTORY: &str = "inventory/";
+const CLUSTER: &str = "cluster";
 
 /// Everything that outlives the process.
 #[derive(Debug, Clone)]
@@ -71,6 +72,19 @@ impl State {
     /// Why this start could not be counted durably.
     pub fn boot_fault(&self) -> Option<&Error> {
         self.boot_fault.as_deref()
+    }
+
+    /// Uid of the cluster in which this state was made; `None` before it was noted.
+    pub async fn cluster(&self) -> Result<Option<String>, Error> {
+        let bytes = self.vault.get(CLUSTER).await?;
+        bytes
+            .map(|b| String::from_utf8(b).map_err(|_| damaged(CLUSTER, "it is no text")))
+            .transpose()
+    }
+
+    /// Notes it.
+    pub async fn note_cluster(&self, uid: &str) -> Result<(), Error> {
+        self.vault.put(CLUSTER, uid.as_bytes().to_vec()).await
     }
 
     /// All grants.

@@ -126,3 +126,23 @@ async fn an_object_that_asks_to_stay_is_kept_without_our_marks() {
     let kept = world.get("apps", "Deployment", "old").unwrap();
     assert!(kept["metadata"]["labels"].get("tidegate.dev/app").is_none(), "{kept}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_was_copied_into_another_cluster_writes_nothing_there() {
+    let world = World::new().await;
+    let agent = world.agent().await;
+    world.hub.grant("web", 1, &[namespace(), config_map("web", "one")]);
+    world.hub.healthy("web", 1).await;
+    agent.stop().await.unwrap();
+    let options = simcluster::Options { name: "eu-1".into(), seed: 2, ..Default::default() };
+    let other = simcluster::Cluster::new(options);
+    let server = simcluster::Server::start(vec![other.clone()]).await.unwrap();
+    std::fs::write(world.path("kubeconfig"), server.kubeconfig("eu-1")).unwrap();
+    let _agent = world.agent().await;
+    let blocked = world.hub.until("the refusal", |book| {
+        let report = &book.reports.last().filter(|r| r.1.boot == 2)?.1;
+        matches!(report.phase, model::Phase::Failed { .. }).then_some(())
+    });
+    blocked.await;
+    assert_eq!(other.requests().writes(), 0);
+}
