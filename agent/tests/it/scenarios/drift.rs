@@ -41,8 +41,8 @@ pub(crate) async fn s35_a_thousand_changes_of_what_is_not_ours_cost_no_request(s
     for n in 0..500 {
         let edit = json!({"metadata": {"labels": {"theirs": n.to_string()}}});
         scene.outside.edit_as("kubectl-label", &map, &edit).await.ok();
-        let edit = json!({"metadata": {"annotations": {"theirs": n.to_string()}}});
-        scene.outside.edit_as("kubectl-annotate", &web, &edit).await.ok();
+        // Not an annotation: a new one is a new generation of a Deployment, which has to be observed.
+        scene.outside.edit_as("kubectl-label", &web, &edit).await.ok();
     }
     scene.hub.some_reports_later().await;
     assert_eq!(verbs.map(|verb| requests(&agent, verb, "*")), before, "{verbs:?}");
