@@ -120,7 +120,9 @@ impl ToolError {
                 Diagnostic::error(Reason::RenderTooMuch, file, message)
             }
             ToolError::Differs { line } => {
-                let message = format!("{name}: two renders differ, first at `{}`", clip(line));
+                // What stands behind the colon may be a secret, and is another one each time.
+                let place = line.split(':').next().unwrap_or_default();
+                let message = format!("{name}: two renders differ, first at `{}`", clip(place));
                 Diagnostic::error(Reason::NotReproducible, file, message)
             }
             ToolError::Sandbox { why } => {

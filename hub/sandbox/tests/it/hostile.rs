@@ -34,7 +34,11 @@ fn every_hostile_or_broken_repository_is_refused_with_words_to_act_on() {
         assert!(!faults.is_empty(), "{}", tree.name);
         transcript.push_str(&format!("# {}\n", tree.name));
         for fault in &faults {
-            let text = fault.to_string();
+            // Which bound is met first depends on how busy the machine is.
+            let bounds = ["memory", "output", "processor time", "time"];
+            let text = bounds.iter().fold(fault.to_string(), |text, what| {
+                text.replace(&format!("too much {what};"), "too much of something;")
+            });
             for leak in ["root:", "hunter2", "/tmp/", "HOME=", "aHVudGVyMg"] {
                 assert!(!text.contains(leak), "{}: tells `{leak}`: {text}", tree.name);
             }
