@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::ownership::Ownership;
+use crate::seeded::Bug;
 
 /// What kind of other manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,14 @@ impl ConflictCause {
 /// What to do about a refused apply as a whole: one field that must fail fails all, and force is used
 /// only when every field that is not yielded may be forced. Yield first, then try again.
 pub fn resolve(causes: &[ConflictCause]) -> Resolution {
+    resolve_seeded(causes, None)
+}
+
+/// [`resolve`] with a bug on purpose.
+pub(crate) fn resolve_seeded(causes: &[ConflictCause], bug: Option<Bug>) -> Resolution {
+    if bug == Some(Bug::AlwaysForce) {
+        return Resolution::Force;
+    }
     let all = || causes.iter().map(ConflictCause::resolution);
     if causes.is_empty() || all().any(|r| r == Resolution::Fail) {
         Resolution::Fail
@@ -59,15 +68,107 @@ pub fn resolve(causes: &[ConflictCause]) -> Resolution {
     }
 }
 
-/// Takes a shared field out of the body to apply, so that its ownership is given up properly. Says
-/// whether it could: paths through list items are not supported.
+/// Takes a shared field out of the body to apply, so that its ownership is given up properly. `field`
+/// is a path as the server prints it: `.spec.replicas`,
+/// `.spec.template.spec.containers[name="web"].image`. Says whether it could.
 pub fn yield_field(body: &mut Value, field: &str) -> bool {
-    let pointer = field.replace('.', "/");
-    let Some((parent, name)) = pointer.rsplit_once('/') else { return false };
-    match body.pointer_mut(parent) {
-        Some(Value::Object(map)) => map.remove(name).is_some(),
-        Some(_) | None => false,
+    let Some(steps) = steps(field) else { return false };
+    take_out(body, &steps)
+}
+
+/// One step of a printed path.
+#[derive(Debug, PartialEq)]
+enum Step {
+    Field(String),
+    /// The item with these key fields.
+    Item(Vec<(String, Value)>),
+    /// The item of a set.
+    Value(Value),
+    At(usize),
+}
+
+fn take_out(at: &mut Value, steps: &[Step]) -> bool {
+    let Some((step, rest)) = steps.split_first() else { return false };
+    match (step, at) {
+        (Step::Field(name), Value::Object(map)) if rest.is_empty() => {
+            map.shift_remove(name).is_some()
+        }
+        (Step::Field(name), Value::Object(map)) => {
+            map.get_mut(name).is_some_and(|below| take_out(below, rest))
+        }
+        (step, Value::Array(items)) => {
+            let is = |(place, item): (usize, &Value)| match step {
+                Step::At(at) => *at == place,
+                Step::Value(value) => item == value,
+                Step::Item(keys) => keys.iter().all(|(name, value)| item.get(name) == Some(value)),
+                Step::Field(_) => false,
+            };
+            let Some(place) = items.iter().enumerate().position(is) else { return false };
+            if rest.is_empty() {
+                items.remove(place);
+                return true;
+            }
+            take_out(&mut items[place], rest)
+        }
+        _ => false,
     }
+}
+
+/// Reads a printed path; `None` when it is none.
+fn steps(field: &str) -> Option<Vec<Step>> {
+    let mut steps = Vec::new();
+    let mut rest = field;
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix('.') {
+            // Names with dots of their own are not told apart; labels and annotations are never shared.
+            let end = after.find(['.', '[']).unwrap_or(after.len());
+            steps.push(Step::Field(after[..end].to_owned()));
+            rest = &after[end..];
+        } else {
+            let after = rest.strip_prefix('[')?;
+            let end = closing(after)?;
+            steps.push(item(&after[..end])?);
+            rest = &after[end + 1..];
+        }
+    }
+    (!steps.is_empty()).then_some(steps)
+}
+
+/// Where the bracket closes, outside of quotes.
+fn closing(text: &str) -> Option<usize> {
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            ']' if !quoted => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What stands in the brackets: `name="web"`, `containerPort=80,protocol="TCP"`, `="x"`, `3`.
+fn item(text: &str) -> Option<Step> {
+    if let Ok(at) = text.parse() {
+        return Some(Step::At(at));
+    }
+    if let Some(value) = text.strip_prefix('=') {
+        return serde_json::from_str(value).ok().map(Step::Value);
+    }
+    let mut keys = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (name, after) = rest.split_once('=')?;
+        let mut values = serde_json::Deserializer::from_str(after).into_iter::<Value>();
+        let value = values.next()?.ok()?;
+        let end = values.byte_offset();
+        keys.push((name.to_owned(), value));
+        rest = after[end..].trim_start_matches(',');
+    }
+    Some(Step::Item(keys))
 }
 
 /// Managers of other delivery tools, by prefix.

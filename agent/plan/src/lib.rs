@@ -45,6 +45,8 @@ mod health;
 mod pods;
 
 mod classify;
+mod immutable;
+
 mod diff;
 
 mod migrate;
@@ -83,6 +85,7 @@ pub use health::{
     judged_by_existence, met,
 };
 pub use hooks::{HookAction, HookTask, hook_tasks, is_hook, removes, stale_runs};
+pub use immutable::immutable;
 pub use inventory::{Entry, HookResult, HookRun, Inventory, InventoryError, Sharded, Written};
 pub use keyed::{Fingerprint, Key};
 pub use live::{Live, LiveMeta, Sight};

@@ -3,17 +3,21 @@
 
 use std::collections::BTreeSet;
 
-use model::{Directive, LeaseEpoch, ObjectKey};
+use model::{AppName, Directive, Epoch, LeaseEpoch, ObjectKey};
 use serde_json::Value;
 
 use crate::accept::{Decision, Stored, accept_seeded};
+use crate::conflict::resolve_seeded;
+use crate::diff::diff_seeded;
 use crate::gates::gates_seeded;
 use crate::health::health_seeded;
 use crate::plan::plan_seeded;
 use crate::prune::prune_seeded;
+use crate::recreate::recreate_seeded;
 use crate::{
-    Blocked, Desired, Entry, GateInput, GateLimits, HealthContext, Inventory, Live, Plan, Policy,
-    Prune, PruneContext, Sight, Verdict,
+    Blocked, ConflictCause, Desired, DesiredObject, Diff, DiffOptions, Entry, Failure, GateInput,
+    GateLimits, HealthContext, Inventory, Live, LiveMeta, Plan, Policy, Prune, PruneContext,
+    Recreate, Resolution, Sight, Verdict,
 };
 
 pub use crate::seeded::Bug;
@@ -46,6 +50,31 @@ pub fn prune_decision(
     bug: Bug,
 ) -> Prune {
     prune_seeded(key, entry, live, context, Some(bug))
+}
+
+/// [`Inventory::claim`] with a bug.
+pub fn claim(inventory: &Inventory, desired: &Desired, epoch: Epoch, bug: Bug) -> Inventory {
+    inventory.claim_seeded(desired, epoch, Some(bug))
+}
+
+/// [`crate::resolve`] with a bug.
+pub fn resolve(causes: &[ConflictCause], bug: Bug) -> Resolution {
+    resolve_seeded(causes, Some(bug))
+}
+
+/// [`crate::diff`] with a bug.
+pub fn diff(desired: &Value, live: &Value, options: &DiffOptions<'_>, bug: Bug) -> Diff {
+    diff_seeded(desired, live, options, Some(bug))
+}
+
+/// [`crate::recreate_decision`] with a bug.
+pub fn recreate_decision(
+    object: (&DesiredObject, &Entry, &LiveMeta, &AppName),
+    allowed: bool,
+    failure: &Failure,
+    bug: Bug,
+) -> Recreate {
+    recreate_seeded(object, allowed, failure, Some(bug))
 }
 
 /// [`crate::health`] with a bug.

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        Context, blocker, cluster, gate, get, health, hold, lint, preview, reason, render, rollout,
-        schema, simulate, source, targets, token, version, why,
+        Context, agent, blocker, cluster, gate, get, health, hold, lint, preview, reason, render,
+        rollout, schema, simulate, source, targets, token, version, why,
     },
     connect::Hub,
     duration::parse_duration,
@@ -96,6 +96,9 @@ enum Command {
     Targets(targets::Args),
     /// Check a fleet repository; needs no hub
     Lint(lint::Args),
+    /// Say what the agent would do; needs no hub and no cluster
+    #[command(subcommand)]
+    Agent(agent::Command),
     /// Say how well live objects are; needs no hub
     ///
     /// Judged by the rules that the agents judge by, and by the objects alone: the same object always gets the
@@ -176,7 +179,8 @@ fn execute(cli: Cli) -> Result<Exit, Error> {
             Command::Blocker(command) => blocker::run(&command, &context).await,
             Command::Token(command) => token::run(&command, &context).await,
             Command::Whoami => token::whoami(&context).await,
-            Command::Preview(_)
+            Command::Agent(_)
+            | Command::Preview(_)
             | Command::Diff(_)
             | Command::Render(_)
             | Command::Targets(_)
@@ -206,6 +210,7 @@ fn offline(cli: Cli, output: Output) -> Result<Answered, Error> {
         Command::Render(ref args) => render::run(args, hub()?.as_ref(), output)?,
         Command::Targets(ref args) => targets::run(args, hub()?.as_ref(), output)?,
         Command::Lint(ref args) => lint::run(args, output)?,
+        Command::Agent(ref command) => agent::run(command, output)?,
         Command::Health(ref args) => health::run(args, output)?,
         Command::Schema(ref args) => schema::run(args)?,
         Command::Reason(ref args) => reason::run(args, output)?,

@@ -8,6 +8,7 @@ mod commands;
 mod fleet;
 mod checkout;
 mod connect;
+mod objects;
 mod output;
 mod error;
 mod duration;

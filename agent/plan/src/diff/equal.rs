@@ -13,7 +13,7 @@ pub(super) fn same(desired: &Value, live: &Value, node: &Node<'_>) -> bool {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b, &item))
         }
         _ if desired == live => true,
-        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() => true,
         _ if node.is_quantity() => same_quantity(desired, live),
         _ => node.drops(desired) && (node.drops(live) || node.chooses()),
     }

@@ -24,6 +24,7 @@ use crate::keyed::Key;
 use crate::migrate::Migrate;
 use crate::ownership::Ownership;
 use crate::schema::Schemas;
+use crate::seeded::Bug;
 
 /// What happens to a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -88,9 +89,6 @@ pub struct DiffOptions<'a> {
     pub ignore: &'a [String],
     /// Whether our own marks count.
     pub marks: bool,
-    /// Show the values of Secrets: only tests that look for leaks do.
-    #[cfg(feature = "mutations")]
-    pub show_secrets: bool,
 }
 
 impl<'a> DiffOptions<'a> {
@@ -101,22 +99,23 @@ impl<'a> DiffOptions<'a> {
         key: &'a Key,
         migrate: &'a Migrate,
     ) -> DiffOptions<'a> {
-        DiffOptions {
-            ownership,
-            schemas,
-            key,
-            migrate,
-            ignore: &[],
-            marks: false,
-            #[cfg(feature = "mutations")]
-            show_secrets: false,
-        }
+        DiffOptions { ownership, schemas, key, migrate, ignore: &[], marks: false }
     }
 }
 
 /// Compares an admitted body with a full live object.
 pub fn diff(desired: &Value, live: &Value, options: &DiffOptions<'_>) -> Diff {
-    walk::walk(desired, live, options)
+    diff_seeded(desired, live, options, None)
+}
+
+/// [`diff`] with a bug on purpose.
+pub(crate) fn diff_seeded(
+    desired: &Value,
+    live: &Value,
+    options: &DiffOptions<'_>,
+    bug: Option<Bug>,
+) -> Diff {
+    walk::walk(desired, live, options, bug == Some(Bug::ShowSecrets))
 }
 
 /// Whether a live object and the answer of the API server to a dry-run apply are the same but for our

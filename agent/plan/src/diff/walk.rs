@@ -73,13 +73,9 @@ struct Walk<'a> {
     diff: Diff,
 }
 
-pub(super) fn walk(desired: &Value, live: &Value, options: &DiffOptions<'_>) -> Diff {
+pub(super) fn walk(desired: &Value, live: &Value, options: &DiffOptions<'_>, bare: bool) -> Diff {
     let node = options.schemas.root(desired);
     let owners = Owners::of(live, &node, options);
-    #[cfg(feature = "mutations")]
-    let bare = options.show_secrets;
-    #[cfg(not(feature = "mutations"))]
-    let bare = false;
     let shown = Shown { key: options.key, secret: is_secret(desired) || is_secret(live), bare };
     let (ours, all) = (owners.ours.clone(), owners.all.clone());
     let mut walk = Walk { options, owners, shown, diff: Diff::default() };

@@ -18,6 +18,7 @@ use crate::desired::Desired;
 use crate::keyed::Fingerprint;
 use crate::live::{Live, LiveMeta, Sight};
 use crate::order::Position;
+use crate::seeded::Bug;
 use crate::signature::Signature;
 
 pub use seal::InventoryError;
@@ -109,6 +110,11 @@ impl Inventory {
         Inventory { app, epoch: Epoch::NONE, entries: BTreeMap::new(), runs: BTreeMap::new() }
     }
 
+    /// From entries that are known from elsewhere: a file, a test.
+    pub fn of(app: AppName, epoch: Epoch, entries: BTreeMap<ObjectKey, Entry>) -> Inventory {
+        Inventory { app, epoch, entries, runs: BTreeMap::new() }
+    }
+
     /// The App.
     pub fn app(&self) -> &AppName {
         &self.app
@@ -133,8 +139,21 @@ impl Inventory {
     /// pending; what was known about them stays known.
     #[must_use]
     pub fn claim(&self, desired: &Desired, epoch: Epoch) -> Inventory {
+        self.claim_seeded(desired, epoch, None)
+    }
+
+    /// [`Inventory::claim`] with a bug on purpose.
+    pub(crate) fn claim_seeded(
+        &self,
+        desired: &Desired,
+        epoch: Epoch,
+        bug: Option<Bug>,
+    ) -> Inventory {
         let mut next = self.clone();
         next.epoch = epoch;
+        if bug == Some(Bug::ClaimAfter) {
+            return next;
+        }
         for (key, object) in desired.objects() {
             let known = next.entries.remove(key);
             let pending = known.as_ref().is_none_or(|e| {
@@ -243,7 +262,7 @@ impl Inventory {
 
 impl Entry {
     /// Announced, nothing known.
-    fn claimed(version: &str) -> Entry {
+    pub fn claimed(version: &str) -> Entry {
         Entry {
             version: version.to_owned(),
             uid: None,

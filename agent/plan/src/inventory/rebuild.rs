@@ -4,7 +4,7 @@ use model::AppName;
 
 use super::{Entry, Inventory};
 use crate::live::Live;
-use crate::order::{Position, rank};
+use crate::order::Position;
 
 impl Inventory {
     /// Makes the inventory of `app` again. An object is taken for ours only when it carries the label,
@@ -21,12 +21,11 @@ impl Inventory {
             if !ours {
                 continue;
             }
-            let position = Position { rank: rank(&key.group, &key.kind), ..Position::default() };
             let entry = Entry {
                 uid: Some(meta.uid.clone()),
                 sig: meta.sig,
                 resource_version: meta.resource_version.clone(),
-                position,
+                position: Position::of_kind(key),
                 ..Entry::claimed(&version(&key.group, &key.kind))
             };
             inventory.entries.insert(key.clone(), entry);

@@ -3,6 +3,7 @@
 mod graph;
 mod kinds;
 
+use model::ObjectKey;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use graph::{Cycle, layer};
@@ -19,4 +20,11 @@ pub struct Position {
     pub rank: u16,
     /// Steps behind the objects it depends on, when those share wave and rank.
     pub depth: u16,
+}
+
+impl Position {
+    /// The place of an object of which only the kind is known.
+    pub fn of_kind(key: &ObjectKey) -> Position {
+        Position { rank: rank(&key.group, &key.kind), ..Position::default() }
+    }
 }

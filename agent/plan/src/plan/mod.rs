@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{AppName, ObjectKey, Reason};
 
 use crate::choices::Adopt;
-use crate::desired::Desired;
+use crate::desired::{Desired, DesiredObject};
 use crate::drift::Drift;
 use crate::health::Until;
 use crate::inventory::Inventory;
-use crate::live::Live;
+use crate::live::{Live, Sight};
 use crate::order::Position;
 use crate::prune::PruneTask;
 use crate::seeded::Bug;
@@ -197,7 +197,7 @@ pub(crate) fn plan_seeded(
             if bug == Some(Bug::NoOrder) { Position::default() } else { object.position };
         let task = Task {
             key: key.clone(),
-            action: decide(object, live.get(key), inventory.get(key), &judge),
+            action: later(decide(object, live.get(key), inventory.get(key), &judge), object, live),
             needs: needs(object),
         };
         let step = steps.entry(position).or_insert_with(|| Step {
@@ -211,4 +211,27 @@ pub(crate) fn plan_seeded(
     let emptied = desired.objects().is_empty() && !asked;
     let prune = if emptied { Vec::new() } else { prunes(desired, live, inventory, policy, bug) };
     Plan { apply: steps.into_values().collect(), prune }
+}
+
+/// Nothing is made in a namespace, or of a definition, that is on its way out: the API server refuses
+/// it, or loses it with the rest.
+fn later(action: Action, object: &DesiredObject, live: &Live) -> Action {
+    if !action.writes() {
+        return action;
+    }
+    let namespace = ObjectKey {
+        group: String::new(),
+        kind: "Namespace".to_owned(),
+        namespace: String::new(),
+        name: object.key.namespace.clone(),
+    };
+    let holders = object
+        .needs
+        .iter()
+        .filter(|need| need.kind == "Namespace" || need.kind == "CustomResourceDefinition");
+    let going = holders.chain([&namespace]).find_map(|holder| match live.get(holder) {
+        Sight::Present(meta) if meta.deleting => Some(meta.finalizers.clone()),
+        Sight::Present(_) | Sight::Absent | Sight::Unknown => None,
+    });
+    going.map_or(action, |finalizers| Action::WaitTerminating { finalizers })
 }

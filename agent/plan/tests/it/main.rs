@@ -10,6 +10,7 @@
 mod accept;
 mod guard;
 mod hooks;
+mod laws;
 mod admit;
 mod health;
 mod library;
@@ -17,6 +18,8 @@ mod plan;
 mod property;
 mod refusal;
 mod rules;
+mod scenario;
 mod secret;
+mod seeds;
 mod tracker;
 mod world;

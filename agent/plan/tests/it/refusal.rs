@@ -407,6 +407,28 @@ fn one_field_that_must_fail_fails_all_and_shared_fields_leave_the_body() {
 }
 
 #[test]
+fn a_field_within_a_list_item_is_yielded_and_its_neighbours_stay() {
+    let mut body = json!({"spec": {"containers": [
+        {"name": "a", "image": "1", "ports": [{"containerPort": 80, "protocol": "TCP", "name": "h"}]},
+        {"name": "b", "image": "2"}]}, "metadata": {"finalizers": ["x", "y"]}});
+    assert!(yield_field(&mut body, ".spec.containers[name=\"b\"].image"));
+    let port = ".spec.containers[name=\"a\"].ports[containerPort=80,protocol=\"TCP\"].name";
+    assert!(yield_field(&mut body, port));
+    assert!(yield_field(&mut body, ".metadata.finalizers[=\"x\"]"));
+    assert_eq!(
+        body,
+        json!({"spec": {"containers": [
+        {"name": "a", "image": "1", "ports": [{"containerPort": 80, "protocol": "TCP"}]},
+        {"name": "b"}]}, "metadata": {"finalizers": ["y"]}})
+    );
+    for none in
+        ["", "spec", ".spec.containers[name=\"c\"].image", ".spec.containers[", ".spec[9].x"]
+    {
+        assert!(!yield_field(&mut body, none), "{none}");
+    }
+}
+
+#[test]
 fn the_probe_tells_a_wrong_change_from_a_wrong_manifest() {
     let status = status("Invalid", "field is immutable");
     let failure = judge(WEB, Verb::Apply, false, 422, Some(&status), "");

@@ -264,6 +264,49 @@ pub(crate) fn worlds() -> impl Strategy<Value = World> {
     (lots, proptest::bool::weighted(0.125)).prop_map(|(lots, empty)| world(&lots, empty))
 }
 
+/// A small, fast source of numbers: the same ones for the same seed.
+#[derive(Debug)]
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    /// Below `sides`.
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % sides
+    }
+
+    fn one_in(&mut self, sides: u64) -> bool {
+        self.roll(sides) == 0
+    }
+}
+
+/// The world of one seed. Cheaper than [`worlds`], and never shrunk: its seed is in the message.
+pub(crate) fn rolled(seed: u64) -> World {
+    let mut dice = Dice(seed);
+    let lots: Vec<Lot> = (0..POOL.len())
+        .map(|at| Lot {
+            // Few at a time: most laws need two or three objects to be broken.
+            before: dice.one_in(3),
+            after: dice.one_in(3),
+            changed: dice.one_in(2),
+            answered: !dice.one_in(5),
+            wave: [0, 0, 0, 0, -1, 2][usize::try_from(dice.roll(6)).unwrap()],
+            needs: (at > 0 && dice.one_in(5))
+                .then(|| usize::try_from(dice.roll(at as u64)).unwrap()),
+            fate: if dice.one_in(3) {
+                Fate::Untouched
+            } else {
+                FATES[usize::try_from(dice.roll(FATES.len() as u64)).unwrap()]
+            },
+        })
+        .collect();
+    world(&lots, dice.one_in(8))
+}
+
 fn world(lots: &[Lot], empty: bool) -> World {
     let pick = |chosen: &dyn Fn(&Lot) -> bool, changed: bool| {
         let present: BTreeSet<usize> =

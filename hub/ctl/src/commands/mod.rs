@@ -16,6 +16,7 @@ pub(crate) mod source;
 pub(crate) mod preview;
 pub(crate) mod targets;
 pub(crate) mod render;
+pub(crate) mod agent;
 pub(crate) mod lint;
 pub(crate) mod health;
 pub(crate) mod schema;

@@ -2,5 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
 
+mod desk;
+mod diff;
+mod plan;
 mod simulate;
 mod watch;
