@@ -64,6 +64,8 @@ pub(super) fn decide(
         return Err(Trouble::terminal(first.reason, text.join("; ")));
     }
     let policy = Policy {
+        // The API server is asked instead, and says what holds a namespace.
+        foresee: false,
         on_drift: if matches!(options.drift.as_str(), "report" | "ignore") {
             OnDrift::Report
         } else {

@@ -51,6 +51,9 @@ pub struct Policy {
     pub leaving: BTreeMap<ObjectKey, AppName>,
     /// Whether objects are replaced when a field changes that cannot; their own annotation counts too.
     pub recreate: bool,
+    /// Foresee that an API server refuses what is made in a namespace that goes; otherwise it is asked,
+    /// and says what holds it.
+    pub foresee: bool,
     /// Objects whose correction has to wait ([`crate::FightDetector`]): drift is reported, not corrected.
     pub slowed: BTreeSet<ObjectKey>,
 }
@@ -195,11 +198,9 @@ pub(crate) fn plan_seeded(
     for (key, object) in desired.objects() {
         let position =
             if bug == Some(Bug::NoOrder) { Position::default() } else { object.position };
-        let task = Task {
-            key: key.clone(),
-            action: later(decide(object, live.get(key), inventory.get(key), &judge), object, live),
-            needs: needs(object),
-        };
+        let action = decide(object, live.get(key), inventory.get(key), &judge);
+        let action = if policy.foresee { later(action, object, live) } else { action };
+        let task = Task { key: key.clone(), action, needs: needs(object) };
         let step = steps.entry(position).or_insert_with(|| Step {
             position,
             after_healthy_waves: position.wave > first_wave,

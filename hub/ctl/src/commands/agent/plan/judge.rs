@@ -79,6 +79,7 @@ pub(super) fn judge(args: &Args, world: &World, inventory: Inventory) -> Result<
         orphan: args.orphan,
         approved,
         recreate: args.recreate,
+        foresee: true,
         ..Policy::default()
     };
     let made = plan(desired, &live, &inventory, &policy);
