@@ -28,14 +28,14 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// A GitHub App that makes tokens.
 pub(super) struct App {
-    app: GithubApp,
+    settings: GithubApp,
     clock: Clock,
     kept: Mutex<Option<(Timestamp, Secret)>>,
 }
 
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App").field("app", &self.app).finish_non_exhaustive()
+        f.debug_struct("App").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
@@ -47,12 +47,12 @@ struct Made {
 }
 
 impl App {
-    pub(super) fn new(app: GithubApp, clock: Clock) -> App {
-        App { app, clock, kept: Mutex::new(None) }
+    pub(super) fn new(settings: GithubApp, clock: Clock) -> App {
+        App { settings, clock, kept: Mutex::new(None) }
     }
 
     pub(super) fn key_place(&self) -> &String {
-        &self.app.key
+        &self.settings.key
     }
 
     /// The next token is a new one.
@@ -73,8 +73,9 @@ impl App {
         {
             return Ok(token.clone());
         }
-        let api = self.app.api_url.as_deref().unwrap_or(API).trim_end_matches('/');
-        let url = format!("{api}/app/installations/{}/access_tokens", self.app.installation_id);
+        let api = self.settings.api_url.as_deref().unwrap_or(API).trim_end_matches('/');
+        let url =
+            format!("{api}/app/installations/{}/access_tokens", self.settings.installation_id);
         let request = client
             .post(&url)
             .timeout(silence)
@@ -108,10 +109,14 @@ impl App {
         Ok(token)
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "forms that come later cannot be used either"
+    )]
     /// `header.claims.signature`, signed with RSA and SHA-256.
     fn statement(&self, key: &Secret, now: Timestamp) -> Result<String, Fault> {
         let bad = || {
-            let message = format!("`{}` does not hold an RSA key in PEM form", self.app.key);
+            let message = format!("`{}` does not hold an RSA key in PEM form", self.settings.key);
             Fault::new(Reason::SecretUnreadable, message)
         };
         let pair = match PrivateKeyDer::from_pem_slice(key.bytes()).map_err(|_| bad())? {
@@ -123,7 +128,7 @@ impl App {
         let base64 = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
         let now = now.as_second();
         let claims = serde_json::json!({
-            "iat": now - SKEW, "exp": now - SKEW + STATEMENT, "iss": self.app.app_id,
+            "iat": now - SKEW, "exp": now - SKEW + STATEMENT, "iss": self.settings.app_id,
         });
         let header = base64(br#"{"alg":"RS256","typ":"JWT"}"#);
         let text = format!("{header}.{}", base64(claims.to_string().as_bytes()));

@@ -45,7 +45,7 @@ impl Poll {
             Ok(Ok(Some(snapshot))) => self.keep(snapshot),
             Ok(Ok(None)) => {}
             Ok(Err(fault)) => {
-                tracing::warn!(source = %follower.name(), %fault, "mirror is unusable")
+                tracing::warn!(source = %follower.name(), %fault, "mirror is unusable");
             }
             Err(error) => {
                 tracing::error!(source = %follower.name(), %error, "reading a mirror panicked");

@@ -73,7 +73,9 @@ pub(super) async fn find(
     };
     let digest = match &all.follow {
         Follow::Digest(digest) => digest.clone(),
-        _ => digest_of(all, asker, &wanted).await?,
+        Follow::Name(_) | Follow::Versions(_) | Follow::Commit(_) => {
+            digest_of(all, asker, &wanted).await?
+        }
     };
     if held.is_some_and(|held| held.digest == digest && held.label == label) {
         return Ok(Found::Same);

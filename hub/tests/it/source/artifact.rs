@@ -213,9 +213,9 @@ async fn a_chart_of_a_helm_repository_is_followed_by_version_and_checked_by_dige
         ("/charts/web-1.0.0.tgz", one.clone()),
         ("/charts/web-1.1.0.tgz", two.clone()),
     ])));
-    let served = files.clone();
+    let shelf = files.clone();
     let server = Server::start_answering(move |head| {
-        served.lock().unwrap().get(head.uri.path()).map_or((404, Vec::new()), |b| (200, b.clone()))
+        shelf.lock().unwrap().get(head.uri.path()).map_or((404, Vec::new()), |b| (200, b.clone()))
     })
     .await;
     let ca = dir.path().join("ca.pem");

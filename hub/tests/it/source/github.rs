@@ -11,6 +11,7 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 
 use super::{server::Server, trouble::https, *};
 
+#[expect(clippy::too_many_lines, reason = "one story")]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_makes_its_tokens_keeps_them_and_renews_what_was_refused() {
     let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
