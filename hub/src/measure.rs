@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeSet,
-    fmt::{self, Write as _},
+    fmt,
     fs::OpenOptions,
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -82,7 +82,7 @@ impl Measures {
             Err(error) if error.kind() == io::ErrorKind::NotFound && file.is_none() => {
                 let mut bytes = [0; KEY_BYTES];
                 getrandom::fill(&mut bytes).map_err(|e| fault(io::Error::other(e.to_string())))?;
-                let key = hex(&bytes);
+                let key = hex::encode(bytes);
                 let mut options = OpenOptions::new();
                 options.write(true).create_new(true).mode(0o600);
                 let mut file = options.open(&path).map_err(fault)?;
@@ -311,14 +311,7 @@ struct Said {
 fn sign(key: &[u8], body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length is a key");
     mac.update(body);
-    hex(&mac.finalize().into_bytes())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        drop(write!(text, "{byte:02x}"));
-        text
-    })
+    hex::encode(mac.finalize().into_bytes())
 }
 
 fn unreachable(whom: &str, error: &reqwest::Error) -> String {
@@ -346,13 +339,17 @@ fn clip(text: &str) -> String {
     text.chars().take(WORDS_MAX).collect()
 }
 
+fn digit(half: u8) -> char {
+    char::from_digit(u32::from(half), 16).unwrap_or('0').to_ascii_uppercase()
+}
+
 /// As a form value is written.
 fn escape(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            drop(write!(out, "%{byte:02X}"));
+            out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
         }
         out
     })

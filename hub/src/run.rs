@@ -134,8 +134,7 @@ async fn start_on(
         shutdown.clone(),
     )
     .await?;
-    let measures = Measures::open(config.prometheus.clone(), config.check_key.as_deref(), dir)?;
-    measure::start(engine.clone(), measures, clock.clone(), shutdown.clone());
+    ask(config, dir, &engine, &clock, &shutdown)?;
     let agents = grpc::serve(
         grpc::AgentsConfig::new(config.agents),
         grpc::Parts {
@@ -175,6 +174,19 @@ async fn start_on(
         people: people.task,
         session: agents.join,
     })
+}
+
+/// Asks what waves are measured by.
+fn ask(
+    config: &Serve,
+    dir: &Path,
+    engine: &engine::Handle,
+    clock: &Clock,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    let measures = Measures::open(config.prometheus.clone(), config.check_key.as_deref(), dir)?;
+    measure::start(engine.clone(), measures, clock.clone(), shutdown.clone());
+    Ok(())
 }
 
 /// Follows every source that is registered.

@@ -142,6 +142,7 @@ pub fn trace_id(traceparent: &str) -> Option<String> {
 }
 
 /// Writes the spans that an event completes. `before` is the state before it.
+#[expect(clippy::too_many_lines, reason = "most of it names the events that complete no span")]
 pub fn event(before: &App, event: &Event) {
     log(before, event);
     match event {

@@ -56,6 +56,7 @@ impl Cluster {
     }
 
     /// Another cluster with the same name and token, in the state of this moment; from then on each goes its own way.
+    #[must_use]
     pub fn copy(&self) -> Cluster {
         let shared = Arc::new(self.shared.copy());
         controllers::ensure(&shared);

@@ -213,8 +213,8 @@ fn printed(missing: &BTreeSet<Right>) -> String {
         };
         format!(
             "{{APIGroups:[{}], Resources:[{}]{named}, Verbs:[{}]}}",
-            list(&[group.clone()]),
-            list(&[resource.clone()]),
+            list(std::slice::from_ref(group)),
+            list(std::slice::from_ref(resource)),
             list(verbs)
         )
     };

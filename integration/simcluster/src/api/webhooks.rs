@@ -55,7 +55,7 @@ fn matches(
         list.any(|got| got == "*" || got == wanted)
     };
     let rules = webhook["rules"].as_array().into_iter().flatten();
-    let ruled = rules.into_iter().any(|rule| {
+    let meant = rules.into_iter().any(|rule| {
         fits(&rule["apiGroups"], &kind.group)
             && fits(&rule["apiVersions"], &kind.version)
             && fits(&rule["resources"], &kind.plural)
@@ -64,7 +64,7 @@ fn matches(
     let space = state.kind_named("", "Namespace");
     let space = space.and_then(|spaces| state.get(&spaces, &(String::new(), namespace.to_owned())));
     let space = space.as_deref().cloned().unwrap_or_default();
-    ruled
+    meant
         && (namespace.is_empty() || selects(&webhook["namespaceSelector"], &space))
         && selects(&webhook["objectSelector"], object)
 }
