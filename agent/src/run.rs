@@ -232,9 +232,11 @@ impl Agent {
         leadership: Option<Leadership>,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
-        let Some(leadership) = leadership else { return self.run(stop).await };
+        let Some(leadership) = leadership else {
+            return Box::pin(self.run(stop)).await;
+        };
         let ended = tokio::select! {
-            ended = self.run(stop) => ended,
+            ended = Box::pin(self.run(stop)) => ended,
             () = leadership.keep() => Err(Error::Task("another agent may lead".to_owned())),
         };
         leadership.release().await;

@@ -97,6 +97,7 @@ pub async fn start(config: &Serve, clock: Clock) -> Result<Running, Error> {
     start_on(config, &dir, Arc::new(store), clock).await
 }
 
+#[expect(clippy::too_many_lines, reason = "the one place where the parts are put together")]
 async fn start_on(
     config: &Serve,
     dir: &Path,
@@ -109,8 +110,7 @@ async fn start_on(
     let authority = Arc::new(Authority::open(Arc::clone(&store), lease, clock.clone())?);
     let content = Arc::new(Content::open(&dir.join("content"))?);
     let admin = AdminToken::load_or_make(dir)?;
-    let fleet = Arc::new(Fleet::new(clock.clone()));
-    let desk = Arc::new(Desk::new());
+    let (fleet, desk) = (Arc::new(Fleet::new(clock.clone())), Arc::new(Desk::new()));
     let limits = SourceLimits { interval: config.poll, ..SourceLimits::default() };
     let beside = Surroundings { own: dir.to_owned(), kubernetes: KubernetesApi::of_pod() };
     let sources = Sources::start_beside(&dir.join("sources"), clock.clone(), limits, beside)?;
@@ -149,7 +149,7 @@ async fn start_on(
         shutdown.clone(),
     )
     .await?;
-    let agents_url = config.agents_url.clone().unwrap_or_else(|| agents.addr.to_string());
+    let told = config.agents_url.clone();
     let parts = http::Parts {
         engine,
         fleet,
@@ -158,7 +158,7 @@ async fn start_on(
         log,
         sources,
         authority,
-        agents_url,
+        agents_url: told.unwrap_or_else(|| agents.addr.to_string()),
         admin,
         clock,
         data_dir: dir.to_owned(),

@@ -163,6 +163,7 @@ impl Cluster {
     }
 
     /// The same API server in the name of `account`, over the same connections and under the same limits.
+    #[must_use]
     pub fn speaking_for(&self, account: Account) -> Cluster {
         Cluster { account: Some(Arc::new(account)), ..self.clone() }
     }

@@ -89,7 +89,7 @@ impl Leadership {
         drop(self.ask(Method::POST, "/api/v1/namespaces", Some(&namespace)).await);
         let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
             "metadata": {"name": NAME, "namespace": self.namespace}, "spec": self.spec(0)});
-        self.send(Method::POST, &self.resource().collection(&self.namespace), &lease).await
+        self.send(Method::POST, &Self::resource().collection(&self.namespace), &lease).await
     }
 
     async fn take(&self, live: &Value) -> bool {
@@ -158,13 +158,13 @@ impl Leadership {
         self.clock.now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
     }
 
-    fn resource(&self) -> Resource {
+    fn resource() -> Resource {
         let group = "coordination.k8s.io".to_owned();
         Resource { group, ..Resource::core("Lease", "leases", true) }
     }
 
     fn object(&self) -> String {
-        self.resource().object(&ObjectKey {
+        Self::resource().object(&ObjectKey {
             group: "coordination.k8s.io".to_owned(),
             kind: "Lease".to_owned(),
             namespace: self.namespace.clone(),

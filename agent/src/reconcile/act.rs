@@ -188,9 +188,10 @@ async fn run(
         futures::stream::iter(started).buffer_unordered(stage.shared.limits.in_flight_per_app);
     let mut replaced = Vec::new();
     while let Some((task, done)) = tasks.next().await {
-        match done {
-            Done::Immutable(failure) => replaced.push((task, failure)),
-            done => settle(stage, task, done, ledger, acted),
+        if let Done::Immutable(failure) = done {
+            replaced.push((task, failure));
+        } else {
+            settle(stage, task, done, ledger, acted);
         }
     }
     // One after the other: each is noted before it is deleted.
@@ -259,7 +260,7 @@ async fn perform(stage: Stage<'_>, task: &Task) -> Done {
             stage.shared.metrics.conflict(&task.key.kind);
             Done::Trouble(Trouble::terminal(*reason, message.clone()))
         }
-        Action::Compare { .. } if stage.is_over() => Done::Preempted,
+        Action::Compare { .. } | Action::Apply { .. } if stage.is_over() => Done::Preempted,
         Action::Compare { uid } => match adopt_identical(stage, &task.key, uid).await {
             Ok(applied) => Done::Applied(Box::new(applied)),
             Err(Stop::Trouble(trouble)) => Done::Trouble(trouble),
@@ -269,7 +270,6 @@ async fn perform(stage: Stage<'_>, task: &Task) -> Done {
             Reason::ApiServerUnreachable,
             "its kind cannot be looked at, so nothing is written",
         )),
-        Action::Apply { .. } if stage.is_over() => Done::Preempted,
         Action::Apply { why, uid } => match apply(stage, &task.key, why, uid.as_deref()).await {
             Ok(applied) => Done::Applied(Box::new(applied)),
             Err(Stop::Trouble(trouble)) => Done::Trouble(trouble),

@@ -20,11 +20,11 @@ impl Handovers {
         let takes: BTreeMap<ObjectKey, AppName> = takes
             .filter_map(|object| Some((object.key.clone(), object.choices.transfer_from.clone()?)))
             .collect();
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if takes.is_empty() {
-            taken.remove(app);
+            known.remove(app);
         } else {
-            taken.insert(app.clone(), takes);
+            known.insert(app.clone(), takes);
         }
     }
 

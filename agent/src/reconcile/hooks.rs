@@ -165,11 +165,11 @@ async fn remove(stage: Stage<'_>, run: &HookRun) -> Result<bool, Trouble> {
 
 /// Removes what hooks of earlier releases left, once the present one is through.
 pub(super) async fn tidy(stage: Stage<'_>, ledger: &mut Ledger<'_>) -> Result<(), Trouble> {
-    let stale = stale_runs(&stage.release.desired, ledger.inventory);
-    let stale: Vec<(String, HookRun)> =
-        stale.into_iter().map(|(run, known)| (run.to_owned(), known.clone())).collect();
+    let earlier = stale_runs(&stage.release.desired, ledger.inventory);
+    let earlier: Vec<(String, HookRun)> =
+        earlier.into_iter().map(|(run, known)| (run.to_owned(), known.clone())).collect();
     let mut left = None;
-    for (name, run) in stale {
+    for (name, run) in earlier {
         if remove(stage, &run).await? {
             ledger.inventory.hook_forget(&name);
         } else {

@@ -44,9 +44,9 @@ async fn namespace(stage: Stage<'_>, key: &ObjectKey) -> Vec<String> {
     let conditions = reply.body.pointer("/status/conditions").and_then(Value::as_array);
     let conditions: Vec<&Value> = conditions.into_iter().flatten().collect();
     let text = |c: &Value, name: &str| c.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
-    let of = |kind: &&str| {
-        let found = conditions.iter().find(|c| text(c, "type") == **kind)?;
+    let of = |kind: &str| {
+        let found = conditions.iter().find(|c| text(c, "type") == kind)?;
         (text(found, "status") == "True").then(|| text(found, "message"))
     };
-    HOLDING.iter().filter_map(|kind| of(&kind)).collect()
+    HOLDING.iter().filter_map(|kind| of(kind)).collect()
 }

@@ -135,10 +135,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn execute(cli: Cli) -> Result<Exit, Error> {
     let format = match cli.output {
-        OutputArg::Table => Format::Table,
+        OutputArg::Table | OutputArg::Yaml | OutputArg::Markdown | OutputArg::Sarif => {
+            Format::Table
+        }
         OutputArg::Json => Format::Json,
         OutputArg::Name => Format::Name,
-        OutputArg::Yaml | OutputArg::Markdown | OutputArg::Sarif => Format::Table,
     };
     let special = match cli.output {
         OutputArg::Yaml => Some(Special::Yaml),

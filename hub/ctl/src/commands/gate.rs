@@ -62,14 +62,14 @@ pub(crate) struct Content {
 
 /// Runs `release`.
 pub(crate) async fn release(command: &Release, context: &Context) -> Result<Exit, Error> {
-    let (verb, content) = match command {
-        Release::Condemn(content) => ("condemn", content),
-        Release::Absolve(content) => ("absolve", content),
+    let (verb, about) = match command {
+        Release::Condemn(about) => ("condemn", about),
+        Release::Absolve(about) => ("absolve", about),
     };
     let action = RolloutAction {
         verb: verb.to_owned(),
-        reason: content.reason.clone(),
+        reason: about.reason.clone(),
         ..RolloutAction::default()
     };
-    act::run(&Target::parse(&content.app)?, action, &content.seen, context).await
+    act::run(&Target::parse(&about.app)?, action, &about.seen, context).await
 }

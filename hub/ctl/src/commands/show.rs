@@ -145,11 +145,8 @@ fn kind(event: &Event) -> String {
     let value = serde_json::to_value(event).unwrap_or_default();
     let word = value["event"].as_str().unwrap_or("event").to_owned();
     let about = ["name", "cluster", "wave", "act", "change"];
-    let about = about.iter().filter_map(|key| match &value[*key] {
-        serde_json::Value::Null => None,
-        serde_json::Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    });
+    let about = about.iter().map(|key| &value[*key]).filter(|part| !part.is_null());
+    let about = about.map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned));
     std::iter::once(word).chain(about.take(2)).collect::<Vec<_>>().join(" ")
 }
 
