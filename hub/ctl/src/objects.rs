@@ -175,20 +175,17 @@ fn open(place: String, document: Value, all: &mut Vec<Found>) -> Result<(), Erro
             }
             Ok(())
         }
-        Value::Object(mut map) => match (kind.strip_suffix("List"), map.get_mut("items")) {
-            (Some(of), Some(Value::Array(items))) => {
+        Value::Object(mut map) => {
+            let of = kind.strip_suffix("List");
+            if let (Some(of), Some(Value::Array(items))) = (of, map.get_mut("items")) {
                 for item in std::mem::take(items) {
                     open(place.clone(), typed(item, &api_version, of), all)?;
                 }
-                Ok(())
+            } else if !api_version.starts_with("kustomize.config.k8s.io/") {
+                all.push(Found { place, object: Value::Object(map) });
             }
-            _ => {
-                if !api_version.starts_with("kustomize.config.k8s.io/") {
-                    all.push(Found { place, object: Value::Object(map) });
-                }
-                Ok(())
-            }
-        },
+            Ok(())
+        }
         Value::Null => Ok(()),
         Value::Bool(_) | Value::Number(_) | Value::String(_) => {
             let (file, line) = place.rsplit_once(':').unwrap_or((&place, ""));

@@ -293,8 +293,8 @@ fn a_freeze_outlives_the_hub_and_ends_by_itself() {
     let web = FreezeScope::App(model::AppName::parse("web").unwrap());
     assert_eq!(lift(&fleet, web).unwrap().by, "ann");
     fleet.reopen();
-    let left: Vec<_> = fleet.registry.freezes().iter().map(|f| f.scope.to_string()).collect();
-    assert_eq!(left, ["app/shop"]);
+    let standing: Vec<_> = fleet.registry.freezes().iter().map(|f| f.scope.to_string()).collect();
+    assert_eq!(standing, ["app/shop"]);
     let rows = fleet.registry.audit_list(9).unwrap();
     let rows: Vec<_> =
         rows.iter().map(|r| format!("{} {} {}", r.actor, r.verb, r.object)).collect();

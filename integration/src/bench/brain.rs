@@ -121,11 +121,9 @@ fn fold(world: &World, options: &Options) -> Row {
     let wanted = options.samples(LOG, LOG / 10);
     let grants: Vec<&Event> =
         world.log.iter().filter(|e| matches!(e, Event::Granted { .. })).collect();
-    let acks = grants.iter().filter_map(|event| match event {
-        Event::Granted { cluster, grant, at, .. } => {
-            Some(Event::Acked { cluster: cluster.clone(), grant: *grant, at: *at })
-        }
-        _ => None,
+    let acks = grants.iter().filter_map(|event| {
+        let Event::Granted { cluster, grant, at, .. } = event else { return None };
+        Some(Event::Acked { cluster: cluster.clone(), grant: *grant, at: *at })
     });
     // The same ten thousand grants and acknowledgements again and again: each of them is looked up and kept.
     let acks: Vec<_> = acks.collect();

@@ -33,6 +33,7 @@ pub enum OnDrift {
 }
 
 /// Choices of the App, and what the shell knows beside the cluster.
+#[expect(clippy::struct_excessive_bools, reason = "answers of a person, each for itself")]
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
     /// For objects that exist and are not ours.

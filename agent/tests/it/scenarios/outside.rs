@@ -92,11 +92,6 @@ impl Outside {
         self.send(Method::POST, &at, "application/json", &object.to_string()).await
     }
 
-    pub(crate) async fn apply_as(&self, manager: &str, force: bool, object: &Value) -> Answer {
-        let at = format!("{}?fieldManager={manager}&force={force}", path(object));
-        self.send(Method::PATCH, &at, "application/apply-patch+yaml", &object.to_string()).await
-    }
-
     pub(crate) async fn edit_as(&self, manager: &str, object: &Value, patch: &Value) -> Answer {
         let at = format!("{}?fieldManager={manager}", path(object));
         self.send(Method::PATCH, &at, "application/merge-patch+json", &patch.to_string()).await

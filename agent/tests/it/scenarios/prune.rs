@@ -15,10 +15,10 @@ async fn blocked(scene: &Scene, epoch: u64, about: &str) -> String {
         Phase::Degraded { reason: Reason::PruneBlocked, message } => message.contains(about),
         Phase::Applying | Phase::Healthy | Phase::Degraded { .. } | Phase::Failed { .. } => false,
     });
-    match report.await.phase {
-        Phase::Degraded { message, .. } => message,
-        other => unreachable!("{other:?}"),
-    }
+    let Phase::Degraded { message, .. } = report.await.phase else {
+        unreachable!("only a degraded report was waited for")
+    };
+    message
 }
 
 pub(crate) async fn s23_what_a_failed_release_wrote_is_pruned_with_it(scene: &Scene) {

@@ -1,5 +1,11 @@
 //! `tidegate agent diff`: what is a difference, and what is none.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::too_many_lines,
+    reason = "a table of cases, written as they are read"
+)]
+
 use serde_json::{Value, json};
 
 use super::desk::Desk;

@@ -1,5 +1,7 @@
 //! `tidegate agent plan`: what is applied, deleted and kept, in which order, and why.
 
+#![expect(clippy::items_after_statements, reason = "a type for one table")]
+
 use serde_json::{Value, json};
 
 use super::desk::Desk;
@@ -133,10 +135,10 @@ fn an_object_with_all_three_proofs_is_deleted_and_one_without_is_not() {
         ("forget", |o| o["metadata"]["labels"] = json!({})),
         ("forget", |o| o["metadata"]["labels"] = json!({"tidegate.dev/app": "db"})),
         ("forget", |o| {
-            o["metadata"]["annotations"] = json!({"tidegate.dev/id": "/ConfigMap/shop/parent"})
+            o["metadata"]["annotations"] = json!({"tidegate.dev/id": "/ConfigMap/shop/parent"});
         }),
         ("forget", |o| {
-            o["metadata"] = json!({"name": "old", "namespace": "shop", "uid": "uid-old"})
+            o["metadata"] = json!({"name": "old", "namespace": "shop", "uid": "uid-old"});
         }),
         ("forget", |o| drop(o["metadata"].as_object_mut().unwrap().remove("uid"))),
     ];

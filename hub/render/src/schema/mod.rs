@@ -296,6 +296,9 @@ mod tests {
     use super::*;
     use crate::app::{HELM, OVERRIDE, PATCH, SOURCE, SPEC};
 
+    /// A field, where it belongs.
+    type Around = fn(&str) -> String;
+
     fn fields(schema: &Json, of: &str) -> Vec<String> {
         let found = schema.pointer(&format!("/$defs/{of}/properties")).and_then(Json::as_object);
         found.into_iter().flat_map(|map| map.keys().cloned()).collect()
@@ -333,7 +336,7 @@ mod tests {
             let lost = |m: &String| m.contains("unknown field") || m.contains("not supported");
             faults.into_iter().map(|fault| fault.message).filter(lost).collect()
         };
-        let around: [(&str, fn(&str) -> String); 6] = [
+        let around: [(&str, Around); 6] = [
             ("Rollout", |field| format!("{{{field}: {{}}}}")),
             ("Wave", |field| format!("{{waves: [{{name: a, {field}: {{}}}}]}}")),
             ("Before", |field| format!("{{waves: [{{name: a, before: {{{field}: {{}}}}}}]}}")),

@@ -4,7 +4,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
     process::Command,
 };
 
@@ -48,7 +47,7 @@ pub(crate) fn trees(text: &str) -> Vec<Tree> {
         } else if let Some(words) = line.strip_prefix("@- ") {
             tree.less = words.split(' ').map(str::to_owned).collect();
         } else if let Some(words) = line.strip_prefix("@? ") {
-            tree.settings = words.to_owned();
+            words.clone_into(&mut tree.settings);
         } else {
             let text = tree.files.get_mut(file.as_ref().unwrap()).unwrap();
             text.push_str(line);
@@ -84,9 +83,8 @@ fn by_hand(name: &str, dir: &Path, arguments: &[String]) -> Vec<Json> {
     for part in text.split("\n---") {
         let part = part.trim_start_matches("---");
         let json: Json = serde_saphyr::from_str_with_options(part, octal()).unwrap();
-        match json {
-            Json::Null => {}
-            object => objects.push(object),
+        if !json.is_null() {
+            objects.push(json);
         }
     }
     objects
@@ -158,6 +156,7 @@ fn sorted(json: Json) -> Json {
         }
         Json::Array(items) => Json::Array(items.into_iter().map(sorted).collect()),
         Json::Number(number) => match number.as_f64() {
+            #[expect(clippy::cast_possible_truncation, reason = "a whole number of a manifest")]
             Some(float) if number.is_f64() && float.fract() == 0.0 => Json::from(float as i64),
             _ => Json::Number(number),
         },

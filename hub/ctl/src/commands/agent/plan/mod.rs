@@ -251,7 +251,8 @@ impl Document {
 
     fn to_text(&self, format: Format) -> String {
         if format == Format::Name {
-            return self.objects.iter().map(|row| format!("{} {}\n", row.action, row.id)).collect();
+            let rows = self.objects.iter().map(|row| format!("{} {}\n", row.action, row.id));
+            return rows.collect::<Vec<_>>().concat();
         }
         let mut text = String::new();
         for fault in &self.faults {
