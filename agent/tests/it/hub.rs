@@ -100,9 +100,11 @@ impl Authority {
         let csr = CertificateSigningRequestParams::from_der(&csr.into()).unwrap();
         let mut params = CertificateParams::default();
         let now = time::OffsetDateTime::now_utc();
-        params.not_before =
-            now - time::Duration::hours(1).min(time::Duration::try_from(life).unwrap());
-        params.not_after = now + life;
+        // A certificate counts whole seconds: one without a life must have ended in the second before this one.
+        let ended = time::Duration::seconds(2);
+        let life = time::Duration::try_from(life).unwrap();
+        params.not_before = now - time::Duration::hours(1).min(life) - ended;
+        params.not_after = now + life - ended;
         params.signed_by(&csr.public_key, &self.issuer).unwrap().der().to_vec()
     }
 }

@@ -19,7 +19,7 @@ mod artifact;
 mod web;
 mod github;
 mod throttle;
-mod backoff;
+mod delay;
 mod pauses;
 mod fault;
 mod config;

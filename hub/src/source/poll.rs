@@ -13,7 +13,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::{
     Followed, Look, Snapshot, SourceLimits,
-    backoff::{self, dice},
+    delay::{self, dice},
     fault::Fault,
     follower::Follower,
     lock,
@@ -65,7 +65,7 @@ impl Poll {
                 }
                 Err(fault) => {
                     failures = failures.saturating_add(1);
-                    let pause = backoff::pause(failures, self.limits.backoff_max, dice());
+                    let pause = delay::pause(failures, self.limits.backoff_max, dice());
                     let asked = fault.pause.unwrap_or_default();
                     let pause = pause.max(interval).max(asked);
                     self.bad(&fault, pause);

@@ -312,7 +312,7 @@ mod tests {
         let (store, log) = log();
         let web = app("web");
         fill(&log, &web, 1, 5);
-        let newer = Batch::new(LEASE).put(Table::Event, event_key(&web, 4), "\x02…");
+        let newer = Batch::new(LEASE).put(Table::Event, event_key(&web, 4), "\x7f…");
         store.commit(newer).unwrap();
         let error = log.load(&web).unwrap_err().to_string();
         assert!(error.contains("event 4 of `web`: is of a format"), "{error}");

@@ -26,7 +26,7 @@ use crate::{
     clock::Clock,
     source::{
         SourceLimits,
-        backoff::{self, dice},
+        delay::{self, dice},
         fault::Fault,
         follow::Follow,
         lock,
@@ -180,7 +180,7 @@ impl Remote {
             }
             Err(fault) => {
                 known.failures = known.failures.saturating_add(1);
-                let pause = backoff::pause(known.failures, self.limits.backoff_max, dice());
+                let pause = delay::pause(known.failures, self.limits.backoff_max, dice());
                 // Whoever failed looks again after its own pause; the others are spared until then.
                 let until = Instant::now() + pause.mul_f32(0.5);
                 known.fault = Some((until, fault.clone()));
