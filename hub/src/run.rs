@@ -2,14 +2,14 @@
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use model::Status;
+use model::{Manifest, Status};
 use sandbox::{Places, Renderers};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
     config::Serve,
-    content::{self, Content},
+    content::{self, Content, Kind},
     engine::{self, Desk, Fleet},
     grpc,
     http::{self, AdminToken},
@@ -109,6 +109,8 @@ async fn start_on(
     let registry = Registry::open(Arc::clone(&store), lease)?;
     let authority = Arc::new(Authority::open(Arc::clone(&store), lease, clock.clone())?);
     let content = Arc::new(Content::open(&dir.join("content"))?);
+    // What a cluster is granted that gives an App up; no release has it, so nothing else keeps it.
+    content.put(Kind::Manifest, &Manifest::new(Vec::new()).canonical())?;
     let admin = AdminToken::load_or_make(dir)?;
     let (fleet, desk) = (Arc::new(Fleet::new(clock.clone())), Arc::new(Desk::new()));
     let limits = SourceLimits { interval: config.poll, ..SourceLimits::default() };
@@ -134,7 +136,7 @@ async fn start_on(
         shutdown.clone(),
     )
     .await?;
-    ask(config, dir, &engine, &clock, &shutdown)?;
+    ask(config, dir, (&engine, &registry), &clock, &shutdown)?;
     let agents = grpc::serve(
         grpc::AgentsConfig::new(config.agents),
         grpc::Parts {
@@ -176,15 +178,16 @@ async fn start_on(
     })
 }
 
-/// Asks what waves are measured by.
+/// Asks what waves are measured by, and what decides about blockers.
 fn ask(
     config: &Serve,
     dir: &Path,
-    engine: &engine::Handle,
+    (engine, registry): (&engine::Handle, &Registry),
     clock: &Clock,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let measures = Measures::open(config.prometheus.clone(), config.check_key.as_deref(), dir)?;
+    measure::blockers::start(registry.clone(), measures.clone(), clock.clone(), shutdown.clone());
     measure::start(engine.clone(), measures, clock.clone(), shutdown.clone());
     Ok(())
 }

@@ -238,7 +238,7 @@ fn take_wave(
 /// Nodes of a cluster, as its agent reports them: its size.
 fn nodes(cluster: &ClusterObs) -> u64 {
     let nodes = &cluster.facts["nodes"];
-    nodes.as_u64().or_else(|| nodes["count"].as_u64()).unwrap_or_default()
+    nodes.as_u64().or_else(|| nodes["total"].as_u64()).unwrap_or_default()
 }
 
 fn wave_empty(spec: &WaveSpec) -> PlanFault {

@@ -98,7 +98,7 @@ impl FreezeRecord {
 /// One blocker. That it is here means that somebody or something sets and clears it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockerRecord {
-    /// It blocks. Of a watched one: what was last said by hand; the endpoint decides.
+    /// It blocks. Of a watched one: what its endpoint last answered; at first, and after each start, it does.
     pub set: bool,
     /// In words.
     pub message: String,
@@ -121,7 +121,19 @@ struct Named {
 
 pub(super) fn read_blockers(store: &dyn Store) -> Result<BTreeMap<String, BlockerRecord>, Error> {
     let named = read_all_of(store, BLOCKER, |named: &Named| named.name.clone())?;
-    Ok(named.into_values().map(|named| (named.name, named.blocker)).collect())
+    Ok(named.into_values().map(|named| (named.name, unasked(named.blocker))).collect())
+}
+
+/// What an endpoint said before this hub began may be long over.
+fn unasked(blocker: BlockerRecord) -> BlockerRecord {
+    match &blocker.watch {
+        Some(url) => BlockerRecord { set: true, message: not_asked(url), ..blocker },
+        None => blocker,
+    }
+}
+
+fn not_asked(url: &str) -> String {
+    format!("{url} was not asked yet")
 }
 
 impl Registry {
@@ -206,10 +218,31 @@ impl Registry {
         by: &str,
         now: Timestamp,
     ) -> Result<BlockerRecord, Error> {
-        let message = format!("{url} was not asked yet");
-        let watch = Some(url.to_owned());
+        let (message, watch) = (not_asked(url), Some(url.to_owned()));
         let blocker = BlockerRecord { set: true, message, by: by.to_owned(), at: now, watch };
         self.put_blocker(name, blocker, "watch")
+    }
+
+    /// What the endpoint of a watched blocker answered; nothing when it is not asked any more, or says the same.
+    pub(crate) fn answer_blocker(
+        &self,
+        name: &str,
+        url: &str,
+        set: bool,
+        message: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let _names = lock(&self.0.names);
+        let known = self.blockers().get(name).cloned();
+        let Some(known) = known.filter(|known| known.watch.as_deref() == Some(url)) else {
+            return Ok(());
+        };
+        if known.set == set && known.message == message {
+            return Ok(());
+        }
+        let (message, by) = (message.to_owned(), "hub".to_owned());
+        let blocker = BlockerRecord { set, message, by, at: now, ..known };
+        self.write_blocker(name, &blocker, if set { "set" } else { "clear" })
     }
 
     /// Forgets a blocker: a gate that names it has no producer from then on, and stays closed.
@@ -241,13 +274,19 @@ impl Registry {
             return Err(Error::TooMany { kind: "blocker", max: BLOCKERS_MAX });
         }
         drop(known);
+        self.write_blocker(name, &blocker, verb)?;
+        Ok(blocker)
+    }
+
+    /// With the lock of names held.
+    fn write_blocker(&self, name: &str, blocker: &BlockerRecord, verb: &str) -> Result<(), Error> {
         let named = Named { name: name.to_owned(), blocker: blocker.clone() };
         let batch = self.batch().put(Table::Meta, key(BLOCKER, name), record::encode(&named));
         let object = format!("blocker/{name}");
         self.audited(batch, (&blocker.by, verb, &object, &blocker.message), blocker.at)?;
         Arc::make_mut(&mut self.write().blockers).insert(name.to_owned(), blocker.clone());
         self.tell();
-        Ok(blocker)
+        Ok(())
     }
 }
 

@@ -377,3 +377,20 @@ fn a_named_token_says_who_bears_it_until_it_is_over_or_taken_back() {
     assert!(who(&fleet, "token of ann").is_none());
     assert_eq!(fleet.registry.people().len(), 1);
 }
+
+#[test]
+fn what_an_endpoint_said_of_a_blocker_is_not_believed_after_a_restart() {
+    let mut fleet = Fleet::new();
+    let (url, now) = ("https://ops.example/p1", fleet.clock.now());
+    fleet.registry.watch_blocker("incident", url, "ann", now).unwrap();
+    fleet.registry.set_blocker("by-hand", false, "", "ann", now).unwrap();
+    fleet.registry.answer_blocker("incident", url, false, "calm", now).unwrap();
+    assert!(!fleet.registry.blockers()["incident"].set);
+    fleet.reopen();
+    let blockers = fleet.registry.blockers();
+    assert!(blockers["incident"].set && !blockers["by-hand"].set, "{blockers:?}");
+    // An answer that was on its way when a person took the blocker over says nothing.
+    fleet.registry.set_blocker("incident", true, "by hand now", "ann", now).unwrap();
+    fleet.registry.answer_blocker("incident", url, false, "calm", now).unwrap();
+    assert_eq!(fleet.registry.blockers()["incident"].message, "by hand now");
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::routing::post;
 use hub::{clock::Clock, config::Serve, run};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -285,6 +286,50 @@ async fn what_people_hold_back_is_shown_and_lets_go() {
     {
         assert!(verbs.contains(&&json!(verb)), "{verb}: {verbs:?}");
     }
+    world.hub.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_decides_about_a_blocker_and_only_its_pass_lets_go() {
+    let world = World::new().await;
+    let answers =
+        axum::Router::new()
+            .route("/fail", post(|| async { r#"{"answer": "fail", "message": "P1 is open"}"# }))
+            .route("/hold", post(|| async { r#"{"answer": "hold"}"# }))
+            .route("/garbage", post(|| async { "all is well" }))
+            .route("/broken", post(|| async { (axum::http::StatusCode::BAD_GATEWAY, "") }))
+            .route(
+                "/asked",
+                post(|body: String| async move {
+                    format!(r#"{{"answer": "pass", "message": {body:?}}}"#)
+                }),
+            );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let serving = tokio::spawn(async move { axum::serve(listener, answers).await });
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (place, set, words) in [
+        (format!("{at}/fail"), true, "P1 is open"),
+        (format!("{at}/asked"), false, r#""blocker":"incident""#),
+        (format!("{at}/hold"), true, "hold"),
+        (format!("{at}/asked?2"), false, "check.tidegate/v1"),
+        (format!("{at}/garbage"), true, "something else than its JSON"),
+        (format!("{at}/asked?3"), false, "incident"),
+        (format!("{at}/broken"), true, "502"),
+        (format!("{at}/asked?4"), false, "incident"),
+        (format!("{nobody}/"), true, "cannot be reached"),
+    ] {
+        // Another place is asked at once.
+        let watch = json!({ "verb": "watch", "url": format!("http://{place}") });
+        world.done(Method::POST, "blockers/incident", watch).await;
+        let answered = |list: &Value| {
+            let item = &list["items"][0];
+            let said = item["message"].as_str().is_some_and(|text| text.contains(words));
+            said && item["set"] == json!(set) && item["by"] == json!("hub")
+        };
+        world.until(&format!("{place} to be heard"), "blockers", answered).await;
+    }
+    serving.abort();
     world.hub.stop().await.unwrap();
 }
 

@@ -3,5 +3,6 @@
 
 mod git;
 mod agents;
+mod removal;
 mod trace;
 mod world;

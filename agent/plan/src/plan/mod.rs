@@ -73,7 +73,7 @@ pub enum Why {
     /// It is there, belongs to nobody, and becomes ours.
     Adopt,
     /// It belongs to that App, which hands it over: its label and its fields become ours first
-    /// ([`crate::Ownership::transfer_patch`]).
+    /// ([`crate::migrate::transfer_patch`]).
     Transfer(AppName),
     /// We deleted it to replace it, and it was not made again yet.
     Recreate,

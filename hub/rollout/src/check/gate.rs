@@ -240,6 +240,7 @@ impl Append<'_> {
         let Some(stable) = &app.stable else {
             return found.push(format!("I1: {uid} catches up and nothing is proven"));
         };
+        let candidate = self.obs.candidate.as_ref();
         let same = |c: &Commit| c == stable.commit();
         let proven = stable.variants.get(uid) == Some(&grant.digest)
             || self
@@ -247,10 +248,7 @@ impl Append<'_> {
                 .proven
                 .as_ref()
                 .is_some_and(|p| same(&p.commit) && p.variants.get(uid) == Some(&grant.digest))
-            || self
-                .obs
-                .candidate
-                .as_ref()
+            || candidate
                 .is_some_and(|c| same(&c.commit) && c.variants.get(uid) == Some(&grant.digest));
         if !proven || app.condemned.contains_key(&grant.digest) {
             found.push(format!("I1: {uid} catches up to what is not proven"));
@@ -259,9 +257,14 @@ impl Append<'_> {
         if holding.is_some_and(|h| grant.epoch <= h.issued || !h.outstanding.is_empty()) {
             found.push(format!("P6: {uid} catches up while an earlier grant is open"));
         }
-        let newer = holding.and_then(|h| h.newest()).map(|g| g.rollout) >= app.stable_rollout;
-        if newer && holding.is_some_and(|h| h.newest().is_some()) {
+        // That it gave the App up is nothing that it holds.
+        let newest = holding.and_then(|h| h.newest()).filter(|g| g.grant.digest != tombstone());
+        if newest.is_some_and(|g| Some(g.rollout) >= app.stable_rollout) {
             found.push(format!("I4: {uid} catches up from something newer"));
+        }
+        let selected = candidate.is_some_and(|c| c.variants.contains_key(uid));
+        if app.untargeted.contains_key(uid) && !selected {
+            found.push(format!("I12: {uid} catches up and is no target"));
         }
         if !self.obs.freezes.is_empty() || app.active.as_ref().is_some_and(Rollout::is_rollback) {
             found.push(format!("I21: {uid} catches up while the lane is closed"));

@@ -12,6 +12,7 @@ use crate::{
     event::Event,
     evidence::{FLAP, Look},
     release::Variants,
+    removal::tombstone,
     state::{FailureWhy, InLane, LaneRules, MemberState, Rollout, WaveState},
 };
 
@@ -73,11 +74,13 @@ fn in_flight(look: Look<'_>) -> u32 {
 }
 
 /// Whether what the cluster holds is older than the proven release, or nothing at all. What a newer rollout
-/// gave it stands, whatever became of that one.
+/// gave it stands, whatever became of that one; but that it gave the App up counts as nothing at all.
 pub(crate) fn is_behind(look: Look<'_>, uid: &ClusterUid, digest: &Digest) -> bool {
     let holding = look.app.holding(uid);
     let current = holding.and_then(|h| h.current());
-    let older = current.is_none_or(|given| Some(given.rollout) < look.app.stable_rollout);
+    let older = current.is_none_or(|given| {
+        Some(given.rollout) < look.app.stable_rollout || given.grant.digest == tombstone()
+    });
     older
         && current.is_none_or(|given| given.grant.digest != *digest)
         && !holding.is_some_and(|h| h.departed)
@@ -86,8 +89,10 @@ pub(crate) fn is_behind(look: Look<'_>, uid: &ClusterUid, digest: &Digest) -> bo
 fn may_enter(look: Look<'_>, rules: &LaneRules, uid: &ClusterUid, digest: &Digest) -> bool {
     let Some(cluster) = look.cluster(uid) else { return false };
     let settled = look.app.holding(uid).is_none_or(crate::state::Holding::is_settled);
+    let selected = look.obs.candidate.as_ref().is_some_and(|c| c.variants.contains_key(uid));
     let kept = cluster.cordon.is_some()
         || cluster.pin.is_some()
+        || look.app.untargeted.contains_key(uid) && !selected
         || look.app.skipped.get(uid) == Some(digest)
         || look.app.condemned.contains_key(digest);
     let free = settled && !kept && !is_busy_in_rollout(look, uid) && !super::grant::busy(look, uid);

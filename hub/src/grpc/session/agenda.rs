@@ -21,6 +21,10 @@ const SAY_AGAIN: Duration = Duration::from_secs(30);
 /// unsupervised after a long partition.
 const START_WITHIN: Duration = Duration::from_hours(1);
 
+/// Catches of the agent that the grant of a removal opens, for its own epoch: a recorded decision wants every
+/// object of the App gone. Objects that no App may touch stay caught.
+const OPENED_BY_A_REMOVAL: [&str; 2] = ["EmptySet", "NamespaceWipe"];
+
 /// What the hub told about one App: what makes two directives different for an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Said {
@@ -177,8 +181,17 @@ pub(super) fn options(served: &Served) -> GrantOptions {
         start_within: START_WITHIN,
         drift: served.drift.clone(),
         revision: served.revision.clone(),
-        allow: Vec::new(),
+        allow: opened(served.directive),
         choices: Vec::new(),
+    }
+}
+
+fn opened(directive: Directive) -> Vec<String> {
+    match directive {
+        Directive::Grant(grant) if grant.digest == rollout::tombstone() => {
+            OPENED_BY_A_REMOVAL.map(str::to_owned).to_vec()
+        }
+        Directive::Grant(_) | Directive::Hold | Directive::Fence(_) => Vec::new(),
     }
 }
 
@@ -325,6 +338,16 @@ mod tests {
             assert_eq!(agenda.shows(&app("web"), holds(1, 0), Some(report)), Ok(false));
             agenda.set(now());
             assert!(!agenda.has_more());
+        }
+    }
+
+    #[test]
+    fn only_the_grant_of_a_removal_opens_catches() {
+        let removal = Grant { epoch: Epoch(2), digest: rollout::tombstone() };
+        let removal = served("web", Directive::Grant(removal));
+        assert_eq!(options(&removal).allow, OPENED_BY_A_REMOVAL);
+        for directive in [grant(2), Directive::Hold, Directive::Fence(Epoch(2))] {
+            assert_eq!(options(&served("web", directive)).allow, Vec::<String>::new());
         }
     }
 

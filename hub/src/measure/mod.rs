@@ -1,8 +1,11 @@
-//! Asks what waves are measured by: a Prometheus, or an HTTP endpoint of somebody's own.
+//! Asks what waves are measured by, a Prometheus or an HTTP endpoint of somebody's own, and the endpoints that
+//! decide about blockers.
 //!
 //! The brain says what to ask and when ([`rollout::question`]); what comes back becomes an event by way of
 //! the engine. An answer that does not come, or makes no sense, is neither good nor bad: it holds. Bounded:
-//! one question of a wave at a time, [`ASKING_MAX`] at once, [`PATIENCE`] each, [`ANSWER_BYTES_MAX`] read.
+//! one question of a wave at a time, `ASKING_MAX` at once, `PATIENCE` each, `ANSWER_BYTES_MAX` read.
+
+pub mod blockers;
 
 use std::{
     collections::BTreeSet,
@@ -258,8 +261,7 @@ struct Data {
     result: serde_json::Value,
 }
 
-/// A POST with the facts of the wave, signed: `Tidegate-Signature: sha256=HEX` is the HMAC-SHA-256 of the
-/// body.
+/// A POST with the facts of the wave.
 async fn http(
     client: &Client,
     measures: &Measures,
@@ -275,7 +277,17 @@ async fn http(
         "updated": question.updated.iter().map(ClusterName::as_str).collect::<Vec<_>>(),
         "notUpdated": question.others.iter().map(ClusterName::as_str).collect::<Vec<_>>(),
     });
-    let body = body.to_string().into_bytes();
+    check(client, measures, url, &body).await
+}
+
+/// Shows an endpoint facts and reads its verdict. `Tidegate-Signature: sha256=HEX` is the HMAC-SHA-256 of the body.
+async fn check(
+    client: &Client,
+    measures: &Measures,
+    url: &str,
+    facts: &serde_json::Value,
+) -> Result<(Answer, String), String> {
+    let body = facts.to_string().into_bytes();
     let signature = sign(&measures.key, &body);
     let request = client
         .post(url)
@@ -322,7 +334,7 @@ fn unreachable(whom: &str, error: &reqwest::Error) -> String {
     }
 }
 
-/// At most [`ANSWER_BYTES_MAX`] of an answer.
+/// At most `ANSWER_BYTES_MAX` of an answer.
 async fn read(mut response: Response) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     loop {
