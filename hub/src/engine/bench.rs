@@ -20,8 +20,16 @@ const PLAIN_THREADS: usize = 2;
 /// Threads that wait for tools; the sandbox runs no more at one time.
 const TOOL_THREADS: usize = sandbox::limits::CONCURRENT;
 
-/// What is rendered: an App of a source, or the list of its Apps.
-pub(super) type Subject = (SourceName, Option<AppName>);
+/// What is rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// The list of a source's Apps.
+    Apps(SourceName),
+    /// The newest commit of an App.
+    App(SourceName, AppName),
+    /// The proven commit of an App, for clusters that came after it.
+    Proven(AppName),
+}
 
 /// Where work waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +177,7 @@ mod tests {
     use super::*;
 
     fn subject(app: &str) -> Subject {
-        (SourceName::parse("fleet").unwrap(), Some(AppName::parse(app).unwrap()))
+        Subject::App(SourceName::parse("fleet").unwrap(), AppName::parse(app).unwrap())
     }
 
     /// Waits until so many things are done.

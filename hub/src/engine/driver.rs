@@ -163,6 +163,8 @@ impl Engine {
     fn refresh(&mut self, clusters: &Clusters) -> Option<Status> {
         let records = self.parts.registry.sources();
         self.offers.refresh(&self.parts, records.keys().cloned(), clusters);
+        let wanted = self.slots.values().filter_map(|slot| slot.lacks_proven(clusters)).collect();
+        self.offers.prove(&self.parts, wanted, clusters);
         let news = match self.offers.news() {
             Ok(news) => news,
             Err(error) => return Some(content_fault(&error)),
@@ -171,6 +173,11 @@ impl Engine {
             match one {
                 News::Found(found) => self.take(*found),
                 News::Survey(survey) => self.survey(&survey),
+                News::Proven(app, proven) => {
+                    if let Some(slot) = self.slots.get_mut(&app) {
+                        slot.learn_proven(proven);
+                    }
+                }
             }
         }
         for (name, slot) in &mut self.slots {

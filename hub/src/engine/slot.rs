@@ -6,9 +6,9 @@ use std::{
 };
 
 use model::{AppName, ClusterName, ClusterUid, Digest, Directive, SourceName, Status};
-use rollout::{Candidate, ClusterObs, Holding, Now, Obs, view::AppView};
+use rollout::{Candidate, ClusterObs, Holding, Now, Obs, Proven, view::AppView};
 
-use super::{Desk, Fleet, Served};
+use super::{Desk, Fleet, Served, offer::Wanted};
 use crate::registry::ClusterRecord;
 
 /// What Git says about an App.
@@ -33,6 +33,8 @@ pub(super) struct Slot {
     /// Sequence number of the next event.
     pub(super) next_seq: u64,
     pub(super) offer: Offer,
+    /// The proven release for clusters that came after it, while a newer commit is on its way.
+    pub(super) proven: Option<Proven>,
     /// Which manifest came from which revision, for people.
     pub(super) revisions: Arc<BTreeMap<Digest, String>>,
 }
@@ -44,8 +46,37 @@ impl Slot {
             state: Arc::new(state),
             next_seq,
             offer: Offer::default(),
+            proven: None,
             revisions: Arc::default(),
         }
+    }
+
+    /// The proven release, when the newest commit is another one and selects a cluster that it does not name.
+    pub(super) fn lacks_proven(
+        &self,
+        clusters: &BTreeMap<ClusterUid, ClusterRecord>,
+    ) -> Option<Wanted> {
+        let (stable, candidate) = (self.state.stable.as_ref()?, self.offer.candidate.as_ref()?);
+        let lacks =
+            |uid: &ClusterUid| clusters.contains_key(uid) && !stable.variants.contains_key(uid);
+        let wanted = *stable.commit() != candidate.commit && candidate.variants.keys().any(lacks);
+        let source = self.source.clone().filter(|_| wanted)?;
+        Some(Wanted { app: self.state.name.clone(), source, commit: stable.commit().clone() })
+    }
+
+    /// Takes the proven release as it was rendered for the clusters that are there now.
+    pub(super) fn learn_proven(&mut self, proven: Proven) {
+        let Some(stable) = self.state.stable.as_ref() else { return };
+        // Nothing is what is known after a panic.
+        if *stable.commit() != proven.commit || proven.variants.is_empty() {
+            return;
+        }
+        let revision = stable.revision.to_string();
+        let revisions = Arc::make_mut(&mut self.revisions);
+        for digest in proven.variants.values().collect::<BTreeSet<_>>() {
+            revisions.entry(*digest).or_insert_with(|| revision.clone());
+        }
+        self.proven = Some(proven);
     }
 
     /// What the brain is told: every registered cluster, and every one that this App still holds.
@@ -80,7 +111,7 @@ impl Slot {
             seen.entry(uid.clone()).or_insert_with(|| departed(holding.name.clone()));
         }
         let candidate = self.offer.candidate.clone();
-        Obs { candidate, clusters: seen, ..Obs::default() }
+        Obs { candidate, proven: self.proven.clone(), clusters: seen, ..Obs::default() }
     }
 
     /// Puts what is decided onto the desk; returns the clusters to wake.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use model::SourceName;
+use model::{Commit, SourceName};
 
 use super::{Look, Snapshot, SourceLimits, artifact::Artifact, fault::Fault, git::Mirror};
 
@@ -29,6 +29,14 @@ impl Follower {
         match self {
             Follower::Git(mirror) => mirror.stored(),
             Follower::Artifact(artifact) => artifact.stored(),
+        }
+    }
+
+    /// An older commit, if it is still there. Blocks.
+    pub(super) fn at(&self, commit: &Commit) -> Result<Option<Snapshot>, Fault> {
+        match self {
+            Follower::Git(mirror) => mirror.at(commit),
+            Follower::Artifact(_) => Ok(None),
         }
     }
 

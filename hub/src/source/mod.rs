@@ -39,7 +39,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use model::{Reason, Revision, SourceName, Status};
+use model::{Commit, Reason, Revision, SourceName, Status};
 use render::Tree;
 use tokio::{
     runtime::Handle,
@@ -408,6 +408,18 @@ impl Sources {
     pub fn snapshot(&self, name: &SourceName) -> Option<Snapshot> {
         let entries = lock(&self.0.entries);
         entries.get(name).and_then(|entry| lock(&entry.state).snapshot.clone())
+    }
+
+    /// An older commit of a source, if its mirror still has it; an artifact has none. Blocks.
+    pub fn at(&self, name: &SourceName, commit: &Commit) -> Option<Snapshot> {
+        let follower = lock(&self.0.entries).get(name).map(|entry| entry.follower.clone())?;
+        match follower.at(commit) {
+            Ok(snapshot) => snapshot,
+            Err(fault) => {
+                tracing::warn!(source = %name, commit = commit.short(), ?fault, "an older commit cannot be read");
+                None
+            }
+        }
     }
 
     /// Counts up when a source is added or removed, has a new commit, or fails or recovers. Not at every look.

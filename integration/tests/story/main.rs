@@ -3,6 +3,7 @@
 
 mod git;
 mod agents;
+mod newcomer;
 mod removal;
 mod trace;
 mod world;

@@ -128,6 +128,17 @@ impl Mirror {
         }
     }
 
+    /// An older commit, if the mirror has it: what nobody vouches for is not served here either.
+    pub(super) fn at(&self, commit: &Commit) -> Result<Option<Snapshot>, Fault> {
+        let Ok(id) = ObjectId::from_hex(commit.as_str().as_bytes()) else { return Ok(None) };
+        if !self.remote.is_sound() {
+            return Ok(None);
+        }
+        let repo = self.remote.open()?;
+        let label = self.held(&repo).map(|(label, _)| label).filter(|_| repo.has_object(id));
+        label.map(|label| self.snapshot(&repo, &label, id)).transpose()
+    }
+
     /// Asks the remote, and fetches when what is followed has moved. `have` is what is served.
     pub(super) fn look(&self, have: Option<&Snapshot>, stop: &AtomicBool) -> Result<Look, Fault> {
         if !self.remote.is_sound() {

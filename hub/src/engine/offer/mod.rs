@@ -4,6 +4,8 @@
 //! Content is stored before it is offered, so that whatever is granted can be served. A source, App or
 //! render that fails keeps the last valid offer and says why; "nothing there" is never an offer.
 
+mod proven;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -11,17 +13,19 @@ use std::{
 
 use model::{AppName, ClusterUid, Digest, Facts, Reason, SourceName, Status};
 use render::{Diagnostic, Kit, Policy, Target};
-use rollout::Candidate;
+use rollout::{Candidate, Proven};
 use sandbox::Renderers;
 use tokio::sync::watch;
 
 use super::{
     Fleet,
-    bench::{Bench, Lane},
+    bench::{Bench, Lane, Subject},
     claims::Held,
     driver::Parts,
     slot::Offer,
 };
+pub(super) use proven::Wanted;
+
 use crate::{
     content::{self, Content, Kind},
     registry::ClusterRecord,
@@ -43,6 +47,8 @@ pub(super) struct Offers {
     taken: BTreeMap<(SourceName, Option<AppName>), u64>,
     /// The Apps of each source by the newest survey: one that left comes back by no late outcome.
     present: BTreeMap<SourceName, BTreeSet<AppName>>,
+    /// Of each App whose proven release was asked for: what it was rendered from, and the newest look taken.
+    proven: BTreeMap<AppName, (Digest, u64)>,
 }
 
 /// The offer of one App, and the source it comes from.
@@ -85,6 +91,7 @@ pub(super) struct Survey {
 pub(super) enum News {
     Survey(Box<Survey>),
     Found(Box<Found>),
+    Proven(AppName, Proven),
 }
 
 /// An outcome of a thread.
@@ -107,6 +114,7 @@ impl Default for Offers {
             number: 0,
             taken: BTreeMap::new(),
             present: BTreeMap::new(),
+            proven: BTreeMap::new(),
         }
     }
 }
@@ -162,7 +170,7 @@ impl Offers {
             });
             let panicked = view.panicked(None);
             let run = move |bench: &Bench<Done>| survey(&view, bench);
-            self.bench.add(Lane::Plain, (name.clone(), None), panicked, run);
+            self.bench.add(Lane::Plain, Subject::Apps(name.clone()), panicked, run);
             self.basis.insert(name, basis);
         }
     }
@@ -175,6 +183,15 @@ impl Offers {
             if !self.basis.contains_key(&source) {
                 continue;
             }
+            let (app, news) = match (app, news) {
+                (Some(app), Ok(News::Proven(_, proven))) => {
+                    if self.is_newest_proof(&app, number) {
+                        all.push(News::Proven(app, proven));
+                    }
+                    continue;
+                }
+                other => other,
+            };
             let present = self.present.entry(source.clone()).or_default();
             if app.as_ref().is_some_and(|app| !present.contains(app)) {
                 continue;
@@ -313,7 +330,7 @@ fn survey(view: &Arc<View>, bench: &Bench<Done>) -> Vec<Done> {
 fn queue(view: &Arc<View>, bench: &Bench<Done>, app: render::App) {
     let tools = render::wants_tools(&app, &*view.snapshot.tree);
     let lane = if tools { Lane::Tools } else { Lane::Plain };
-    let subject = (view.source.clone(), Some(app.name.clone()));
+    let subject = Subject::App(view.source.clone(), app.name.clone());
     let panicked = view.panicked(Some(app.name.clone()));
     let own = Arc::clone(view);
     bench.add(lane, subject, panicked, move |_| {
