@@ -50,6 +50,9 @@ fn rules(
                 return Err(format!("{name}:{line}: {group}/{kind} has a rule already").into());
             }
         }
+        if rule.value.name.is_some() {
+            return Err(format!("{name}:{line}: a rule of the library goes by its file").into());
+        }
         let observed = rule.value.observed.take();
         out.push_str(&format!(
             "Row {{ project: {project:?}, line: {line}, groups: &{groups:?}, kinds: &{kinds:?}, \

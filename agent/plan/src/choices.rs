@@ -1,25 +1,10 @@
 //! What an author asks of the agent for one object, by annotation. Where other delivery tools have a
 //! word for the same thing, it is understood too: a person who wrote it meant it.
 
-use model::AppName;
-use serde::{Deserialize, Serialize};
+use model::{Adopt, AppName};
 use serde_json::Value;
 
 use crate::path;
-
-/// What to do with an object that exists and carries no mark of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Adopt {
-    /// Take it when no App and no other delivery tool owns it.
-    #[default]
-    IfUnowned,
-    /// As [`Adopt::IfUnowned`], and only when applying would change nothing but our marks.
-    IfIdentical,
-    /// Never.
-    Never,
-    /// Also from another delivery tool; never from another App.
-    Always,
-}
 
 /// The annotation of each choice.
 const ADOPT: &str = "tidegate.dev/adopt";
@@ -40,7 +25,8 @@ pub struct Choices {
     pub recreate: bool,
     /// Make it when it is not there, and never touch it again.
     pub once: bool,
-    /// JSON pointers of fields that are left to others; `*` stands for every key or item.
+    /// JSON pointers of fields that are left to others, by its annotation and by its App; `*` stands for every key
+    /// or item.
     pub ignore: Vec<String>,
     /// The App that hands it over.
     pub transfer_from: Option<AppName>,
@@ -94,8 +80,8 @@ impl Choices {
     }
 }
 
-/// What is wrong with a pointer to a field.
-pub(crate) fn pointer_fault(pointer: &str) -> Option<&'static str> {
+/// What is wrong with a pointer to a field that shall be left to others.
+pub fn pointer_fault(pointer: &str) -> Option<&'static str> {
     let marks = ["/metadata/name", "/metadata/namespace", "/apiVersion", "/kind"];
     if !pointer.starts_with('/') || pointer.len() < 2 {
         Some("is no JSON pointer such as `/spec/replicas`")

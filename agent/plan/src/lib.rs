@@ -36,6 +36,8 @@ mod inventory;
 
 mod desired;
 
+mod shape;
+
 mod choices;
 
 mod fight;
@@ -69,7 +71,7 @@ mod redact;
 mod seeded;
 
 pub use admit::{AdmitOptions, Content, Fault, Scope, admit};
-pub use choices::{Adopt, Choices};
+pub use choices::{Choices, pointer_fault};
 pub use classify::{Answer, Asked, Class, Failure, Verb, classify, probe_body, probe_verdict};
 pub use conflict::{
     ConflictCause, Resolution, conflict_causes, conflict_policy, resolve, yield_field,
@@ -90,6 +92,7 @@ pub use inventory::{Entry, HookResult, HookRun, Inventory, InventoryError, Shard
 pub use keyed::{Fingerprint, Key};
 pub use live::{Live, LiveMeta, Sight};
 pub use migrate::{Migrate, migrate_patch, migrates, rewrite_version_patch, transfer_patch};
+pub use model::Adopt;
 pub use order::Position;
 pub use ownership::Ownership;
 pub use plan::{Action, Need, OnDrift, Plan, Policy, Step, Task, Why, plan};
@@ -101,5 +104,6 @@ pub use prune::{
 pub use recreate::{Recreate, recreate_decision};
 pub use redact::{Scrubber, redacted};
 pub use schema::Schemas;
+pub use shape::shape_body;
 pub use signature::Signature;
 pub use tracker::{Observation, Observed, Sync, Tracker};

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::answer::{planned, understand};
 use super::report::Trouble;
 use super::stage::Stage;
-use super::takeover::take_over;
+use super::takeover::{read, take_over};
 use crate::cluster::{Force, Found, Reply, Resource, Validation};
 
 /// Requests for one object in one round: apply, yield, force, and once more.
@@ -61,6 +61,9 @@ pub(super) async fn apply(
         }
     };
     let mut body = object.body_for(uid);
+    if !matches!(why, Why::Create | Why::Recreate) {
+        leave_to_others(stage, object, &resource, &mut body).await?;
+    }
     let mut force = Force::No;
     let mut taken_from = None;
     for _ in 0..TRIES_MAX {
@@ -84,7 +87,7 @@ pub(super) async fn apply(
                 for cause in causes {
                     let through = through_scale(&reply.body, cause);
                     if conflict_policy(&cause.manager, &cause.field, through) == Resolution::Yield {
-                        leave_out(&mut body, &cause.field);
+                        plan::yield_field(&mut body, &cause.field);
                     }
                 }
                 tracing::debug!(%key, "a field is shared with a scaler");
@@ -97,6 +100,24 @@ pub(super) async fn apply(
     }
     let why = "its fields change hands faster than we apply";
     Err(Trouble::waiting(Reason::FieldConflict, why).into())
+}
+
+/// Takes out of the body what the App leaves to others, by what is there now.
+async fn leave_to_others(
+    stage: Stage<'_>,
+    object: &DesiredObject,
+    place: &Resource,
+    body: &mut Value,
+) -> Result<(), Trouble> {
+    let pointers = &object.choices.ignore;
+    if pointers.is_empty() {
+        return Ok(());
+    }
+    let live = read(stage, &object.key, place).await?;
+    if live.is_success() {
+        plan::shape_body(body, pointers, &live.body, &Ownership::of(stage.app));
+    }
+    Ok(())
 }
 
 /// Where the release wants it served.
@@ -207,35 +228,4 @@ fn through_scale(status: &Value, cause: &ConflictCause) -> bool {
             && text("message").contains(&format!("\"{}\"", cause.manager))
             && text("message").contains("subresource \"scale\"")
     })
-}
-
-/// Removes the leaf at a dotted path such as `.spec.replicas`; a path with keys of lists is left alone,
-/// because only `replicas` is ever shared.
-fn leave_out(body: &mut Value, field: &str) {
-    let path = field.trim_start_matches('.');
-    if path.contains(['[', '"']) {
-        return;
-    }
-    let (parent, leaf) = path.rsplit_once('.').unwrap_or(("", path));
-    let pointer =
-        if parent.is_empty() { String::new() } else { format!("/{}", parent.replace('.', "/")) };
-    if let Some(Value::Object(map)) = body.pointer_mut(&pointer) {
-        map.shift_remove(leaf);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_shared_field_is_left_out_and_nothing_else() {
-        let mut body = json!({"spec": {"replicas": 3, "paused": false}});
-        leave_out(&mut body, ".spec.replicas");
-        assert_eq!(body, json!({"spec": {"paused": false}}));
-        leave_out(&mut body, ".spec.template.spec.containers[name=\"web\"].image");
-        assert_eq!(body, json!({"spec": {"paused": false}}));
-    }
 }

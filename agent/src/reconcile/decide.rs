@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{AppName, ObjectKey};
+use model::{AppName, Choices, ObjectKey};
 use plan::{
     Desired, FightDetector, Gate, GateInput, GateLimits, Inventory, Live, OnDrift, Plan, Policy,
     Sight,
 };
 
 use super::report::Trouble;
-use crate::state::{Choices, Options, by_key};
+use crate::state::{Options, by_key};
 
 /// What people asked for.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use model::{AppName, Digest, Directive, Grant, Reason};
+use model::{AppName, Choices, Digest, Directive, Grant, Reason};
 use plan::accept::{Decision, Stored, accept};
 use proto::convert::GrantOptions;
 use proto::limits::PULL_OBJECTS_MAX;
@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 use super::Shared;
 use crate::clock;
 use crate::link::{Heard, PullError};
-use crate::state::{Held, Options, Pack};
+use crate::state::{Held, Options, Pack, of_release};
 
 /// First bound of the pauses between tries to fetch or store; doubles, with jitter.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
@@ -67,9 +67,9 @@ impl Intake {
                 let mut next = Held { stored, ..held.clone() };
                 if matches!(directive, Directive::Grant(_)) {
                     // The same grant may come with a gate that a person lifted since.
-                    let traceparent = held.options.traceparent.clone();
-                    next.options =
-                        Options { traceparent, ..options(&heard.directed.options, None) };
+                    let Options { traceparent, parting, .. } = held.options.clone();
+                    let said = options(&heard.directed.options, None);
+                    next.options = Options { traceparent, parting, ..said };
                 }
                 if next != held {
                     return self.store_until(heard, next).await;
@@ -115,7 +115,8 @@ impl Intake {
         };
         match fetched {
             Ok(pack) => {
-                let options = self::options(options, trace);
+                let parting = self.parting(&pack).await;
+                let options = Options { parting, ..self::options(options, trace) };
                 tokio::select! {
                     newer = self.keep(heard, &pack, Held { stored, options }) => newer,
                     () = &mut late => {
@@ -137,6 +138,25 @@ impl Intake {
                 newer
             }
         }
+    }
+
+    /// What the release before chose, when `pack` takes the App away.
+    async fn parting(&self, pack: &Pack) -> String {
+        if !pack.manifest.entries().is_empty() {
+            return String::new();
+        }
+        let held = self.held.borrow().clone();
+        let Some(before) = held.stored.digest else { return String::new() };
+        let before = match self.shared.state.content(&before).await {
+            Ok(Some(before)) if !before.manifest.entries().is_empty() => before,
+            Ok(Some(_)) => return held.options.parting,
+            Ok(None) | Err(_) => return String::new(),
+        };
+        let choices = of_release(&before).unwrap_or_default();
+        if choices == Choices::default() {
+            return String::new();
+        }
+        serde_json::to_string(&choices).unwrap_or_default()
     }
 
     /// Content first, then the grant that needs it. A full disk leaves both as they were.
@@ -214,6 +234,7 @@ fn options(options: &GrantOptions, trace: Option<TraceContext>) -> Options {
         allow: options.allow.iter().cloned().collect(),
         traceparent: trace.map(|t| t.traceparent).unwrap_or_default(),
         choices: String::from_utf8_lossy(&options.choices).into_owned(),
+        parting: String::new(),
     }
 }
 

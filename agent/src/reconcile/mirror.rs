@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use super::rules::Rules;
 use crate::clock::Clock;
 use crate::cluster::{self, Change, Cluster, Depth, Resource};
 
@@ -36,6 +37,7 @@ struct Seen {
 #[derive(Debug)]
 struct Watched {
     resource: Resource,
+    depth: Depth,
     task: AbortHandle,
     /// Why it cannot be looked at; `None` once a list came.
     blind: Option<String>,
@@ -51,11 +53,33 @@ struct Write {
     at: Duration,
 }
 
+/// What one App wants to know.
+#[derive(Debug, Default)]
+struct Follower {
+    moved: Arc<Notify>,
+    kinds: BTreeSet<Kind>,
+    rules: Arc<Rules>,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     kinds: BTreeMap<Kind, Watched>,
+    beside: Beside,
+}
+
+/// What an object is judged by, beside itself.
+#[derive(Debug, Default)]
+struct Beside {
     writes: BTreeMap<ObjectKey, Write>,
-    apps: BTreeMap<AppName, (Arc<Notify>, BTreeSet<Kind>)>,
+    apps: BTreeMap<AppName, Follower>,
+}
+
+impl Beside {
+    /// How much of the objects of a kind has to be seen.
+    fn depth(&self, (group, kind): &Kind) -> Depth {
+        let ruled = self.apps.values().any(|app| app.rules.set.touches(group, kind));
+        if plan::judged_by_existence(group, kind) && !ruled { Depth::Metadata } else { Depth::Full }
+    }
 }
 
 /// What is known about one object.
@@ -108,10 +132,12 @@ impl Mirror {
     pub(super) fn follow(&self, app: &AppName, moved: &Arc<Notify>, resources: &[Resource]) {
         let kind = |r: &Resource| (r.group.clone(), r.kind.clone());
         let mut inner = self.lock();
-        let wanted: BTreeSet<Kind> = resources.iter().map(kind).collect();
-        inner.apps.insert(app.clone(), (Arc::clone(moved), wanted));
+        let inner = &mut *inner;
+        let follower = inner.beside.apps.entry(app.clone()).or_default();
+        follower.moved = Arc::clone(moved);
+        follower.kinds = resources.iter().map(kind).collect();
         let needed: BTreeSet<Kind> =
-            inner.apps.values().flat_map(|(_, kinds)| kinds.iter().cloned()).collect();
+            inner.beside.apps.values().flat_map(|app| app.kinds.iter().cloned()).collect();
         inner.kinds.retain(|kind, watched| {
             let keep = needed.contains(kind);
             if !keep {
@@ -130,19 +156,39 @@ impl Mirror {
             }
             // What cannot be watched any more is listed every few minutes.
             let room = inner.kinds.contains_key(&kind) || inner.kinds.len() < WATCHES_MAX;
-            if let Some(old) = inner.kinds.insert(kind, self.start(resource, room)) {
+            let started = self.start(resource, inner.beside.depth(&kind), room);
+            if let Some(old) = inner.kinds.insert(kind, started) {
                 old.task.abort();
             }
         }
     }
 
-    fn start(&self, resource: &Resource, watched: bool) -> Watched {
-        let kind = (resource.group.clone(), resource.kind.clone());
-        let depth = if plan::judged_by_existence(&resource.group, &resource.kind) {
-            Depth::Metadata
-        } else {
-            Depth::Full
+    /// Judges the objects of `app` by its rules from now on. Objects that were well are not kept, so kinds that a
+    /// rule is about, or was, are looked at anew.
+    pub(super) fn judge_by(&self, app: &AppName, rules: &Arc<Rules>) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let follower = inner.beside.apps.entry(app.clone()).or_default();
+        if follower.rules == *rules {
+            return;
+        }
+        let before = std::mem::replace(&mut follower.rules, Arc::clone(rules));
+        let is_about = |(group, kind): &Kind| {
+            [&before, rules].iter().any(|rules| rules.set.touches(group, kind))
         };
+        let touched: Vec<Kind> =
+            inner.kinds.keys().filter(|kind| is_about(kind)).cloned().collect();
+        for kind in touched {
+            let Some(old) = inner.kinds.remove(&kind) else { continue };
+            old.task.abort();
+            let room = inner.kinds.len() < WATCHES_MAX;
+            let started = self.start(&old.resource, inner.beside.depth(&kind), room);
+            inner.kinds.insert(kind, started);
+        }
+    }
+
+    fn start(&self, resource: &Resource, depth: Depth, watched: bool) -> Watched {
+        let kind = (resource.group.clone(), resource.kind.clone());
         let this = Weak::clone(&self.this);
         let sink = move |change| match this.upgrade() {
             Some(mirror) => {
@@ -159,6 +205,7 @@ impl Mirror {
         };
         Watched {
             resource: resource.clone(),
+            depth,
             task: task.abort_handle(),
             blind: Some("not listed yet".to_owned()),
             seen: BTreeMap::new(),
@@ -200,13 +247,16 @@ impl Mirror {
                     );
                     moved.extend(watched.seen.values().filter_map(|s| s.meta.owner.clone()));
                     watched.seen.clear();
-                    inner.writes.retain(|key, _| (&key.group, &key.kind) != (&kind.0, &kind.1));
+                    inner
+                        .beside
+                        .writes
+                        .retain(|key, _| (&key.group, &key.kind) != (&kind.0, &kind.1));
                 }
-                self.relist(watched, &inner.writes, &items, &resource_version, &mut moved);
+                self.relist(watched, &inner.beside, &items, &resource_version, &mut moved);
                 self.synced.notify_waiters();
             }
             Change::Present(object) => {
-                self.present(watched, &inner.writes, &object, &mut moved);
+                self.present(watched, &inner.beside, &object, &mut moved);
             }
             Change::Absent(object) => {
                 let key = key_of(&watched.resource, &object);
@@ -231,9 +281,9 @@ impl Mirror {
             }
         }
         for owner in moved {
-            let app = AppName::parse(&owner).ok().and_then(|app| inner.apps.get(&app));
-            if let Some((notify, _)) = app {
-                notify.notify_one();
+            let app = AppName::parse(&owner).ok().and_then(|app| inner.beside.apps.get(&app));
+            if let Some(follower) = app {
+                follower.moved.notify_one();
             }
         }
     }
@@ -242,7 +292,7 @@ impl Mirror {
     fn relist(
         &self,
         watched: &mut Watched,
-        writes: &BTreeMap<ObjectKey, Write>,
+        beside: &Beside,
         items: &[Value],
         listed: &str,
         moved: &mut BTreeSet<String>,
@@ -259,7 +309,7 @@ impl Mirror {
         });
         watched.absent.clear();
         for item in items {
-            self.present(watched, writes, item, moved);
+            self.present(watched, beside, item, moved);
         }
         if was_blind {
             // Who waited for this kind is woken even if nothing of it exists.
@@ -271,7 +321,7 @@ impl Mirror {
     fn present(
         &self,
         watched: &mut Watched,
-        writes: &BTreeMap<ObjectKey, Write>,
+        beside: &Beside,
         object: &Value,
         moved: &mut BTreeSet<String>,
     ) {
@@ -280,8 +330,7 @@ impl Mirror {
         if known.is_some_and(|k| newer(&k.meta.resource_version, version(object))) {
             return;
         }
-        let has_status = Some(watched.resource.has_status);
-        let Some(seen) = self.judge(&key, object, writes.get(&key), has_status) else { return };
+        let Some(seen) = self.judge(watched, beside, &key, object) else { return };
         let same = known.is_some_and(|k| {
             k.meta.uid == seen.meta.uid
                 && k.meta.sig == seen.meta.sig
@@ -301,11 +350,12 @@ impl Mirror {
     /// Reads and judges.
     fn judge(
         &self,
+        watched: &Watched,
+        beside: &Beside,
         key: &ObjectKey,
         object: &Value,
-        write: Option<&Write>,
-        has_status: Option<bool>,
     ) -> Option<Seen> {
+        let write = beside.writes.get(key);
         let owner = object.pointer("/metadata/labels").and_then(|l| l.get(Ownership::LABEL));
         let app = owner.and_then(Value::as_str).and_then(|owner| AppName::parse(owner).ok());
         // Whose marks do not matter for an object without an owner; any App's view of it is the same.
@@ -314,12 +364,15 @@ impl Mirror {
         let context = HealthContext {
             applied_rv: write.map(|w| w.version.clone()),
             since_apply: write.map(|w| self.clock.elapsed().saturating_sub(w.at)),
-            has_status,
+            has_status: Some(watched.resource.has_status),
             ..HealthContext::at(self.clock.now())
         };
-        let verdict = plan::health(object, &context);
+        let verdict = match beside.apps.get(&app) {
+            Some(follower) => plan::health_with(object, &context, &follower.rules.set),
+            None => plan::health(object, &context),
+        };
         let well = verdict.is_settled() && verdict.recheck.is_none();
-        let whole = !plan::judged_by_existence(&key.group, &key.kind);
+        let whole = watched.depth == Depth::Full;
         let object = (whole && !well).then(|| object.clone());
         Some(Seen { meta, verdict, object })
     }
@@ -343,10 +396,9 @@ impl Mirror {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let watched = inner.kinds.get_mut(&(key.group.clone(), key.kind.clone()))?;
-        let has_status = Some(watched.resource.has_status);
         let object = watched.seen.get(key)?.object.clone();
         if let Some(object) = object
-            && let Some(again) = self.judge(key, &object, inner.writes.get(key), has_status)
+            && let Some(again) = self.judge(watched, &inner.beside, key, &object)
         {
             watched.seen.insert(key.clone(), again);
         }
@@ -358,9 +410,9 @@ impl Mirror {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let at = self.clock.elapsed();
-        inner.writes.insert(key.clone(), Write { version: version(answer).to_owned(), at });
+        inner.beside.writes.insert(key.clone(), Write { version: version(answer).to_owned(), at });
         if let Some(watched) = inner.kinds.get_mut(&(key.group.clone(), key.kind.clone())) {
-            self.present(watched, &inner.writes, answer, &mut BTreeSet::new());
+            self.present(watched, &inner.beside, answer, &mut BTreeSet::new());
         }
     }
 
@@ -374,7 +426,7 @@ impl Mirror {
         if object.is_some() {
             watched.absent.remove(key);
         } else {
-            inner.writes.remove(key);
+            inner.beside.writes.remove(key);
             watched.seen.remove(key);
             watched.absent.insert(key.clone());
         }

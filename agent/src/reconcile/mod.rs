@@ -44,6 +44,8 @@ mod stuck;
 
 mod mirror;
 
+mod rules;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -136,6 +138,7 @@ impl App {
         let now = self.shared.clock.elapsed();
         let desired = &release.desired;
         // 2 observe (client)
+        self.shared.mirror.judge_by(&self.name, &release.rules);
         if let Err(trouble) = self.recover().await {
             return Acted::nothing(trouble);
         }
@@ -150,7 +153,7 @@ impl App {
             tracing::info!(app = %self.name, confirmed, "writes of before the restart confirmed");
         }
         // 3 decide
-        let choices = match choices(&held.options) {
+        let choices = match choices(&held.options, release) {
             Ok(choices) => choices,
             Err(trouble) => return Acted::nothing(trouble),
         };

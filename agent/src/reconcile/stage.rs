@@ -1,6 +1,6 @@
 //! What acting works with, and what it changes.
 
-use model::{AppName, ObjectKey, Reason};
+use model::{AppName, Choices, ObjectKey, Reason};
 use plan::Inventory;
 use tokio::sync::watch;
 
@@ -10,7 +10,7 @@ use super::refusals::Refusals;
 use super::report::Trouble;
 use super::validate::Release;
 use crate::cluster::Cluster;
-use crate::state::{Choices, Held};
+use crate::state::Held;
 
 /// What acting works with.
 #[derive(Clone, Copy)]

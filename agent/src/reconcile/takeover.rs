@@ -51,7 +51,12 @@ pub(super) async fn take_over(
     Err(Trouble::waiting(Reason::FieldConflict, "it changes faster than its owner can be changed"))
 }
 
-async fn read(stage: Stage<'_>, key: &ObjectKey, place: &Resource) -> Result<Reply, Trouble> {
+/// The whole object as it is; 404 counts as an answer.
+pub(super) async fn read(
+    stage: Stage<'_>,
+    key: &ObjectKey,
+    place: &Resource,
+) -> Result<Reply, Trouble> {
     let reply = stage.shared.cluster.object(place, key).await;
     let reply = reply.map_err(|fault| Trouble::unreachable(&fault))?;
     if reply.is_success() || reply.code == 404 {

@@ -1,22 +1,29 @@
-//! In whose name an App is applied. Watches, discovery and reads are the agent's; writes are those of the App's account,
+//! What the App chose, and in whose name it is applied. Watches, discovery and reads are the agent's; writes are those of the App's account,
 //! so that the API server holds an App to the rights of its account. Uses the client.
 
-use model::{ObjectKey, Reason};
+use model::{Choices, ObjectKey, Reason};
 
 use super::Shared;
 use super::report::Trouble;
+use super::validate::Release;
 use crate::cluster::{Account, Cluster, Resource};
-use crate::state::{Choices, Options};
+use crate::state::{Options, read};
 
 /// Objects that a message names.
 const NAMED_MAX: usize = 10;
 
-/// What the App chose; what cannot be read is never guessed.
-pub(super) fn choices(options: &Options) -> Result<Choices, Trouble> {
-    Choices::read(&options.choices).map_err(|fault| {
+/// What the App chose, with what was chosen for this grant on top; what cannot be read is never guessed.
+pub(super) fn choices(options: &Options, release: &Release) -> Result<Choices, Trouble> {
+    let unread = |fault| {
         let why = format!("what the App chose for its agent cannot be read: {fault}");
         Trouble::terminal(Reason::ContentInvalid, why)
-    })
+    };
+    let of_grant = read(&options.choices).map_err(unread)?;
+    let of_release = match &release.choices {
+        Some(choices) => Choices::clone(choices),
+        None => read(&options.parting).map_err(unread)?,
+    };
+    Ok(of_release.with(of_grant))
 }
 
 /// Whoever writes for this App.

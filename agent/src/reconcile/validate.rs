@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::{AppName, Grant, Reason};
+use model::{AppName, Choices, Grant, Reason};
 use plan::{AdmitOptions, Content, Desired, Scope, Scrubber};
 
 use super::Shared;
 use super::report::Trouble;
+use super::rules::Rules;
 use crate::cluster::Kinds;
+use crate::state::of_release;
 
 /// Faults that a message names.
 const NAMED_MAX: usize = 5;
@@ -19,6 +21,9 @@ pub(super) struct Release {
     pub(super) grant: Grant,
     pub(super) desired: Arc<Desired>,
     pub(super) scrubber: Arc<Scrubber>,
+    /// What the App chose with it; `None` for the release of nothing, which chooses nothing.
+    pub(super) choices: Option<Arc<Choices>>,
+    pub(super) rules: Arc<Rules>,
 }
 
 struct Served<'a>(&'a Kinds);
@@ -50,7 +55,7 @@ pub(super) async fn validate(
     };
     let mut contents = Vec::new();
     let mut scrubber = Scrubber::new();
-    for entry in pack.manifest.entries() {
+    for entry in pack.manifest.entries().iter().filter(|entry| !Choices::is_key(&entry.key)) {
         let bytes = pack.object(&entry.digest).map(|b| &b[..]).unwrap_or_default();
         let object = serde_json::from_slice(bytes).map_err(|fault| {
             Trouble::terminal(Reason::ContentInvalid, format!("{}: {fault}", entry.key))
@@ -58,9 +63,16 @@ pub(super) async fn validate(
         scrubber.learn(&object);
         contents.push(Content { digest: entry.digest, object });
     }
+    let choices = of_release(&pack).map_err(|fault| {
+        let why = format!("what the App chose for its agent cannot be read: {fault}");
+        Trouble::terminal(Reason::ContentInvalid, why)
+    })?;
+    let rules =
+        Rules::read(&choices).map_err(|why| Trouble::terminal(Reason::ContentInvalid, why))?;
     let kinds = shared.cluster.kinds();
     let options = AdmitOptions {
         agent_namespace: Some(shared.namespace.clone()),
+        ignore: choices.ignore.clone(),
         ..AdmitOptions::new(shared.state.key().clone())
     };
     let desired = plan::admit(app, contents, &Served(&kinds), &options).map_err(|faults| {
@@ -79,5 +91,12 @@ pub(super) async fn validate(
     for note in desired.notes() {
         tracing::debug!(%app, note, "admitted");
     }
-    Ok(Release { grant, desired: Arc::new(desired), scrubber: Arc::new(scrubber) })
+    let is_nothing = pack.manifest.entries().is_empty();
+    Ok(Release {
+        grant,
+        desired: Arc::new(desired),
+        scrubber: Arc::new(scrubber),
+        choices: (!is_nothing).then(|| Arc::new(choices)),
+        rules: Arc::new(rules),
+    })
 }

@@ -21,9 +21,13 @@ pub struct Options {
     /// W3C trace context of the rollout.
     #[serde(default)]
     pub traceparent: String,
-    /// What the App chose for the agent, as it came ([`super::Choices`]).
+    /// What was chosen for this grant, as it came ([`model::Choices`]).
     #[serde(default)]
     pub choices: String,
+    /// With a grant of nothing, which takes the App away: what the release before chose, so that its objects go
+    /// the way that it wanted, in the name of its account.
+    #[serde(default)]
+    pub parting: String,
 }
 
 /// What the agent holds for one App, durably.

@@ -6,16 +6,15 @@
 
 mod store;
 
-mod content;
 mod choices;
+mod content;
 mod held;
 
 mod vault;
 
 mod directory;
 
-pub use choices::Choices;
-pub(crate) use choices::by_key;
+pub(crate) use choices::{by_key, of_release, read};
 pub use content::Pack;
 pub use held::{Held, Options};
 pub use store::State;

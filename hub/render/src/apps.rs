@@ -9,7 +9,8 @@ use model::{AppName, Reason};
 use crate::{
     app::{self, App},
     diagnostic::Diagnostic,
-    limits, settings,
+    limits,
+    settings::{self, Settings},
     tree::Tree,
     walk::{self, Lost, Place, PlaceKind},
 };
@@ -32,8 +33,11 @@ pub struct Found {
 /// Finds and reads the Apps of a commit.
 pub fn apps(tree: &dyn Tree) -> Found {
     let mut found = Found::default();
-    found.diagnostics.extend(settings::check(tree));
-    found.refused = !found.diagnostics.is_empty();
+    let settings = settings::read(tree).unwrap_or_else(|faults| {
+        found.diagnostics.extend(faults);
+        found.refused = true;
+        Settings::default()
+    });
     let names = match folders(tree, APPS) {
         Ok(names) => names,
         Err(Lost::NotFound(_)) => {
@@ -56,7 +60,7 @@ pub fn apps(tree: &dyn Tree) -> Found {
             found.refused = true;
             break;
         }
-        one(tree, folder, &mut found);
+        one(tree, folder, &settings, &mut found);
     }
     found
 }
@@ -92,7 +96,7 @@ pub(crate) fn folders(tree: &dyn Tree, folder: &str) -> Result<Vec<String>, Lost
     Ok(names)
 }
 
-fn one(tree: &dyn Tree, folder: &str, found: &mut Found) {
+fn one(tree: &dyn Tree, folder: &str, settings: &Settings, found: &mut Found) {
     let file = format!("{APPS}/{folder}/app.yaml");
     let read = match walk::resolve(tree, &file) {
         Ok(Place { real, kind: PlaceKind::File { .. } }) => {
@@ -119,6 +123,10 @@ fn one(tree: &dyn Tree, folder: &str, found: &mut Found) {
         Err(_) => {
             Err(vec![Diagnostic::error(Reason::YamlInvalid, &file, "the file is not UTF-8 text")])
         }
+    });
+    let app = app.map(|mut app| {
+        app.asked.health.splice(..0, settings.health.iter().cloned());
+        app
     });
     found.apps.insert(name, app);
 }

@@ -48,7 +48,8 @@ mod diagnostic;
 pub mod limits;
 
 pub use app::{
-    API_VERSION, App, Content, DriftMode, Form, HelmSettings, Override, Patch, parse_app,
+    API_VERSION, App, Asked, Content, DriftMode, Form, HealthRule, HelmSettings, Override, Patch,
+    parse_app,
 };
 pub use apps::{Found, apps};
 pub use diagnostic::{Diagnostic, Position, Severity};

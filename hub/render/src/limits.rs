@@ -15,6 +15,9 @@ pub const OBJECTS_MAX: usize = 5_000;
 /// Bytes of an `app.yaml` or `tidegate.yaml`; written by hand.
 pub const CONFIG_BYTES_MAX: usize = 256 << 10;
 
+/// Bytes of what an App asks of its agents: some 100 health rules; agents keep it in memory.
+pub const CHOICES_BYTES_MAX: usize = 64 << 10;
+
 /// Nodes (maps, lists, scalars) of one document, aliases expanded.
 pub const YAML_NODES_MAX: usize = 250_000;
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Digest, Manifest, ObjectEntry, ObjectKey, Reason};
+use model::{Choices, Digest, Manifest, ObjectEntry, ObjectKey, Reason};
 
 use crate::{
     canonical,
@@ -82,6 +82,12 @@ impl Objects {
             let line = if self.placed { format!(":{}", at.line) } else { String::new() };
             let message = format!("{key} stands twice, first in {file}{line}");
             self.faults.push(spot.fault(message).hint("remove or rename one of the two"));
+            return;
+        }
+        if Choices::is_key(&key) {
+            let message = format!("{key} is no object of a cluster");
+            let hint = "write `apply`, `drift` and `health` below `spec` of the App";
+            self.faults.push(spot.fault(message).hint(hint));
             return;
         }
         if self.secrets && secrets::is_plain(node) {

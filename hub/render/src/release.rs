@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use model::{ClusterName, ClusterUid, Digest, Manifest, Reason};
+use model::{Choices, ClusterName, ClusterUid, Digest, Manifest, ObjectEntry, Reason};
 
 use crate::{
-    app::App,
+    app::{App, document},
     diagnostic::Diagnostic,
     fleet::{Target, named},
     forms,
@@ -112,6 +112,13 @@ pub fn render_all<'a>(
             let refused = policy.check(kit.source, app, &rendered.objects, &clusters);
             variants.faults.extend(refused);
         }
+        let rendered = match with_choices(app, rendered) {
+            Ok(rendered) => rendered,
+            Err(fault) => {
+                variants.faults.push(fault);
+                continue;
+            }
+        };
         let digest = rendered.manifest.digest();
         let uids = clusters.iter().map(|target| (target.uid.clone(), digest));
         variants.by_cluster.extend(uids);
@@ -119,6 +126,29 @@ pub fn render_all<'a>(
     }
     variants.faults.dedup();
     variants
+}
+
+/// Puts what the App asks of its agents beside the objects: a change of it is a change of the release.
+fn with_choices(app: &App, mut rendered: Rendered) -> Result<Rendered, Diagnostic> {
+    let Some(bytes) = document(&app.asked, &app.name, &rendered.manifest) else {
+        return Ok(rendered);
+    };
+    let most = limits::CHOICES_BYTES_MAX;
+    let length = u32::try_from(bytes.len()).ok().filter(|length| *length as usize <= most);
+    let Some(length) = length else {
+        let message = format!(
+            "what the App asks of its agents has {} bytes, at most {most} are allowed",
+            bytes.len()
+        );
+        let fault = Diagnostic::error(Reason::RenderTooLarge, &app.file, message);
+        return Err(fault.hint("shorten the health rules"));
+    };
+    let digest = Digest::of(&bytes);
+    let mut entries = rendered.manifest.entries().to_vec();
+    entries.push(ObjectEntry { key: Choices::key(&app.name), digest, bytes: length });
+    rendered.manifest = Manifest::new(entries);
+    rendered.objects.insert(digest, bytes);
+    Ok(rendered)
 }
 
 /// Says for which clusters, when not all of them have these faults.

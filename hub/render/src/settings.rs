@@ -4,7 +4,7 @@ use model::Reason;
 use semver::{Version, VersionReq};
 
 use crate::{
-    app::{Faults, Fields, only_document},
+    app::{Faults, Fields, HealthRule, health, only_document},
     diagnostic::Diagnostic,
     tree::{Tree, TreeError},
     walk,
@@ -14,29 +14,35 @@ use crate::{
 /// Its path.
 const FILE: &str = "tidegate.yaml";
 
-/// Faults of the settings; none when there is no such file. One of them refuses the whole commit.
-pub(crate) fn check(tree: &dyn Tree) -> Vec<Diagnostic> {
+/// What the repository says for all its Apps.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// Health rules of the fleet; those of an App outrank them.
+    pub(crate) health: Vec<HealthRule>,
+}
+
+/// The settings, empty when there is no such file, or its faults: one of them refuses the whole commit.
+pub(crate) fn read(tree: &dyn Tree) -> Result<Settings, Vec<Diagnostic>> {
     let bytes = match tree.read(FILE) {
         Ok(bytes) => bytes,
-        Err(TreeError::NotFound(_)) => return Vec::new(),
-        Err(error) => return vec![walk::tree_fault(&error)],
+        Err(TreeError::NotFound(_)) => return Ok(Settings::default()),
+        Err(error) => return Err(vec![walk::tree_fault(&error)]),
     };
     match String::from_utf8(bytes) {
-        Ok(text) => check_text(&text),
+        Ok(text) => read_text(&text),
         Err(_) => {
-            vec![Diagnostic::error(Reason::YamlInvalid, FILE, "the file is not UTF-8 text")]
+            Err(vec![Diagnostic::error(Reason::YamlInvalid, FILE, "the file is not UTF-8 text")])
         }
     }
 }
 
-fn check_text(text: &str) -> Vec<Diagnostic> {
-    let document = match only_document(FILE, text) {
-        Ok(document) => document,
-        Err(faults) => return faults,
-    };
+fn read_text(text: &str) -> Result<Settings, Vec<Diagnostic>> {
+    let document = only_document(FILE, text)?;
+    let mut settings = Settings::default();
     let mut faults = Faults::new(FILE);
     if let Some(top) = Fields::open(&document, String::new(), &mut faults) {
-        top.only(&["requiredVersion"], &["sources", "defaults", "apps"], &mut faults);
+        top.only(&["requiredVersion", "health"], &["sources", "defaults", "apps"], &mut faults);
+        settings.health = health(FILE, &top, &mut faults);
         if let Some((wanted, at)) = top.text("requiredVersion", &mut faults) {
             let own = env!("CARGO_PKG_VERSION");
             match (VersionReq::parse(wanted), Version::parse(own)) {
@@ -54,5 +60,5 @@ fn check_text(text: &str) -> Vec<Diagnostic> {
             }
         }
     }
-    faults.into_list()
+    if faults.is_empty() { Ok(settings) } else { Err(faults.into_list()) }
 }

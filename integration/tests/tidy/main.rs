@@ -11,7 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("proto", &["model"]),
     ("rollout", &["model"]),
-    ("render", &["model", "rollout"]),
+    ("render", &["model", "rollout", "plan"]),
     ("sandbox", &["model", "render"]),
     ("plan", &["model"]),
     ("ctl", &["model", "proto", "rollout", "render", "sandbox", "plan"]),

@@ -23,6 +23,7 @@ pub mod api;
 pub mod source;
 mod report;
 mod grant;
+mod choices;
 mod content;
 mod status;
 mod reason;
@@ -36,6 +37,7 @@ mod digest;
 mod epoch;
 mod name;
 
+pub use choices::{Adopt, Choices, Ignore};
 pub use content::{Manifest, ObjectEntry};
 pub use digest::{Digest, ParseDigestError};
 pub use epoch::{Epoch, LeaseEpoch};

@@ -19,7 +19,7 @@ mod hook;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use model::{AppName, Digest, ObjectKey, Reason};
+use model::{AppName, Digest, Ignore, ObjectKey, Reason};
 use serde_json::Value;
 
 use crate::choices::Choices;
@@ -69,6 +69,8 @@ pub struct AdmitOptions {
     pub objects_max: usize,
     /// Bytes of all objects of one App as JSON; 10 MiB are held in memory while a sync runs.
     pub bytes_max: usize,
+    /// Fields that the App leaves to others, beside those that an object names by annotation.
+    pub ignore: Vec<Ignore>,
     /// Whether the hook annotations of Helm and Argo CD are understood.
     pub foreign_hooks: bool,
     /// Whether the wave annotation of Argo CD is understood.
@@ -86,6 +88,7 @@ impl AdmitOptions {
             kinds: None,
             objects_max: 5_000,
             bytes_max: 10 * 1024 * 1024,
+            ignore: Vec::new(),
             foreign_hooks: false,
             foreign_waves: false,
         }
@@ -225,21 +228,28 @@ fn finish(
         }
         let mut body = item.object;
         ownership.stamp(&mut body, &key);
-        let parts: [&[u8]; 5] = [
+        let mut choices = Choices::read(&body).0;
+        let ignored = options.ignore.iter().filter(|ignore| ignore.is_about(&key));
+        let ignored: Vec<String> = ignored.flat_map(|ignore| &ignore.paths).cloned().collect();
+        let mut parts: Vec<&[u8]> = vec![
             BODY_VERSION,
             app.as_str().as_bytes(),
             key.namespace.as_bytes(),
             item.digest.as_bytes(),
             item.inside.as_bytes(),
         ];
+        // What is left to others is not applied: another list of it is another body.
+        parts.extend(ignored.iter().map(String::as_bytes));
+        let fingerprint = Fingerprint::of(&options.key, &parts);
+        choices.ignore.extend(ignored);
         let object = DesiredObject {
             key: key.clone(),
             api_version: identity::text(&body, "apiVersion").unwrap_or_default().to_owned(),
-            fingerprint: Fingerprint::of(&options.key, &parts),
+            fingerprint,
             position: links.position,
             depends_on: links.depends_on,
             needs: links.needs,
-            choices: Choices::read(&body).0,
+            choices,
             body,
         };
         objects.insert(key, object);

@@ -1,9 +1,8 @@
 //! What to do with one desired object: the decision table.
 
-use model::{AppName, ObjectKey, Reason};
+use model::{Adopt, AppName, ObjectKey, Reason};
 
 use super::{Action, Need, OnDrift, Policy, Why};
-use crate::choices::Adopt;
 use crate::conflict::{Owner, owner_of};
 use crate::desired::DesiredObject;
 use crate::drift::{Drift, drift};

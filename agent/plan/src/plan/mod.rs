@@ -7,9 +7,8 @@ mod prunes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{AppName, ObjectKey, Reason};
+use model::{Adopt, AppName, ObjectKey, Reason};
 
-use crate::choices::Adopt;
 use crate::desired::{Desired, DesiredObject};
 use crate::drift::Drift;
 use crate::health::Until;

@@ -20,6 +20,7 @@ mod refusal;
 mod rules;
 mod scenario;
 mod secret;
+mod shape;
 mod seeds;
 mod tracker;
 mod world;

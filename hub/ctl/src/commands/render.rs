@@ -188,7 +188,9 @@ fn one(
 
 fn objects(rendered: &Rendered) -> Vec<serde_json::Value> {
     let bytes = |entry: &model::ObjectEntry| rendered.objects.get(&entry.digest);
-    let bytes = rendered.manifest.entries().iter().filter_map(bytes);
+    let entries = rendered.manifest.entries().iter();
+    // What is asked of the agents is no object of a cluster.
+    let bytes = entries.filter(|entry| !model::Choices::is_key(&entry.key)).filter_map(bytes);
     bytes.filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect()
 }
 

@@ -3,6 +3,7 @@
 //! A fault is never guessed around: an unknown field, a wrong value and a field that this version
 //! cannot carry out are all refused, all at once, each with its place.
 
+mod choices;
 mod overrides;
 mod source;
 mod strategy;
@@ -18,12 +19,15 @@ use crate::{
     template::PathTemplate,
     yaml::{self, Node, Value},
 };
+pub use choices::{Asked, HealthRule};
+pub(crate) use choices::{document, health};
 pub(crate) use fields::{Faults, Fields};
 pub use overrides::{Content, Override, Patch};
 use source::Source;
 pub use source::{Form, HelmSettings};
 #[cfg(test)]
 pub(crate) use {
+    choices::{APPLY, DRIFT, IGNORE},
     overrides::{OVERRIDE, PATCH},
     source::{HELM, SOURCE},
 };
@@ -50,6 +54,8 @@ pub struct App {
     pub strategy: Strategy,
     /// What happens to objects that somebody changed.
     pub drift: DriftMode,
+    /// What else is asked of its agents.
+    pub asked: Asked,
     /// What makes objects of the files.
     pub form: Form,
     /// What some clusters get in addition.
@@ -141,7 +147,8 @@ pub(crate) fn only_document(file: &str, text: &str) -> Result<Node, Vec<Diagnost
 }
 
 /// Fields of `spec` that are read.
-pub(crate) const SPEC: &[&str] = &["source", "targets", "rollout", "drift", "overrides", "secrets"];
+pub(crate) const SPEC: &[&str] =
+    &["source", "targets", "rollout", "apply", "drift", "health", "overrides", "secrets"];
 
 fn read(file: &str, document: &Node, faults: &mut Faults<'_>) -> Option<App> {
     let top = Fields::open(document, String::new(), faults)?;
@@ -151,7 +158,7 @@ fn read(file: &str, document: &Node, faults: &mut Faults<'_>) -> Option<App> {
     let metadata = top.need_section("metadata", "write `metadata: {name: NAME}`", faults);
     let (name, labels) = metadata.map(|m| read_metadata(file, &m, faults)).unwrap_or_default();
     let spec = top.need_section("spec", "write what to deploy below `spec:`", faults)?;
-    spec.only(SPEC, &["health", "sources", "dependsOn", "project", "policy", "suspend"], faults);
+    spec.only(SPEC, &["sources", "dependsOn", "project", "policy", "suspend"], faults);
     let source = match spec.get("source") {
         Some(_) => spec.section("source", faults).and_then(|s| source::read(file, &s, faults)),
         None => Source::beside(spec.at),
@@ -165,7 +172,7 @@ fn read(file: &str, document: &Node, faults: &mut Faults<'_>) -> Option<App> {
         let hint = "correct the strategy below `spec.rollout`";
         strategy.faults().into_iter().for_each(|fault| faults.wrong(at, fault.message, hint));
     }
-    let drift = spec.section("drift", faults).map(|d| read_drift(&d, faults));
+    let (drift, asked) = choices::read(file, &spec, faults);
     let overrides = overrides::read(&spec, faults);
     let secrets = spec.choice("secrets", &[("refuse", false), ("plain", true)], faults);
     let source = source?;
@@ -177,7 +184,8 @@ fn read(file: &str, document: &Node, faults: &mut Faults<'_>) -> Option<App> {
         reference: source.reference,
         targets: targets?,
         strategy: strategy?,
-        drift: drift.unwrap_or_default(),
+        drift,
+        asked,
         form: source.form,
         overrides,
         plain_secrets: secrets.unwrap_or(false),
@@ -292,10 +300,4 @@ fn selector_hint(text: &str) -> &'static str {
     } else {
         "write one such as \"labels.ring == 'canary'\""
     }
-}
-
-fn read_drift(drift: &Fields<'_>, faults: &mut Faults<'_>) -> DriftMode {
-    drift.only(&["mode"], &["ignore"], faults);
-    let words = [DriftMode::Correct, DriftMode::Report, DriftMode::Ignore].map(|m| (m.as_str(), m));
-    drift.choice("mode", &words, faults).unwrap_or_default()
 }

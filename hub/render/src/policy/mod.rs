@@ -131,6 +131,14 @@ impl Policy {
             let message = format!("tenant {names} may not use {}", named(&lost));
             faults.push(refuse(message));
         }
+        if let Some((namespace, account)) = app.asked.account()
+            && !own.iter().any(|t| t.namespaces.as_ref().is_none_or(|n| n.any(namespace)))
+        {
+            let message = format!(
+                "tenant {names} may not use service account `{account}` of namespace `{namespace}`"
+            );
+            faults.push(refuse(message));
+        }
         for object in objects {
             let allowed = own.iter().any(|t| match object.namespace.as_deref() {
                 Some(namespace) => t.namespaces.as_ref().is_none_or(|n| n.any(namespace)),

@@ -57,8 +57,13 @@ struct Spec {
     targets: Targets,
     /// In which waves; default: one cluster first, then a quarter at a time.
     rollout: Option<rollout::Rollout>,
+    /// How agents apply objects.
+    apply: Option<Apply>,
     /// What happens to objects that somebody changed in a cluster.
     drift: Option<Drift>,
+    /// Rules that say when objects are healthy; they outrank those of the fleet and the built-in ones.
+    #[serde(default)]
+    health: Vec<Health>,
     /// What some clusters get in addition, in this order.
     #[serde(default)]
     overrides: Vec<Override>,
@@ -161,6 +166,80 @@ struct Expect {
 struct Drift {
     /// `correct` (default), `report` or `ignore`.
     mode: Option<String>,
+    /// Fields that are left to others once they are there.
+    #[serde(default)]
+    ignore: Vec<Ignore>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Ignore {
+    /// API group; default: any. Empty for the core group.
+    group: Option<String>,
+    /// Kind; default: any.
+    kind: Option<String>,
+    /// Namespace; default: any.
+    namespace: Option<String>,
+    /// Name; default: any.
+    name: Option<String>,
+    /// JSON pointers such as `/spec/replicas`; `*` stands for every key or item.
+    path: Option<Lines>,
+    /// The same.
+    paths: Option<Lines>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Lines {
+    One(String),
+    More(Vec<String>),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Apply {
+    /// What to do with objects that are there and belong to nobody: `if-unowned` (default), `if-identical`,
+    /// `never` or `always`.
+    adopt: Option<String>,
+    /// Whether objects are replaced when a field changes that cannot; default: no.
+    recreate: Option<bool>,
+    /// Account in whose name objects are applied, `NAMESPACE/NAME`.
+    service_account: Option<String>,
+    /// What happens to the objects when the App is removed: `delete` (default) or `orphan`.
+    on_remove: Option<String>,
+}
+
+/// One health rule. It names kinds and asks questions in CEL about `self`, `spec`, `status` and so on.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Health {
+    /// Group and version; `*` as version stands for all.
+    api_version: Option<String>,
+    /// One kind.
+    kind: Option<String>,
+    /// API groups instead; `*.example.io` stands for all with that ending.
+    #[serde(alias = "groups")]
+    group: Option<Lines>,
+    /// Kinds; `*` stands for all of the group.
+    kinds: Option<Vec<String>>,
+    /// Versions; default: all.
+    versions: Option<Vec<String>>,
+    /// Path of the generation that the status is about, or `none`.
+    observed: Option<String>,
+    /// Progressing when it holds.
+    #[schemars(extend("x-tidegate-cel" = "object"))]
+    in_progress: Option<String>,
+    /// Degraded when it holds.
+    #[schemars(extend("x-tidegate-cel" = "object"))]
+    failed: Option<String>,
+    /// Healthy when it holds.
+    #[serde(alias = "current")]
+    #[schemars(extend("x-tidegate-cel" = "object"))]
+    ready: Option<String>,
+    /// Or clauses such as `{Degraded: "…", say: "…"}`, tried in order.
+    judge: Option<Vec<BTreeMap<String, String>>>,
+    /// Objects and what is to be said of them, for whoever reads the rule.
+    cases: Option<Vec<Json>>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -208,6 +287,9 @@ struct Patch {
 struct RepoFile {
     /// Versions of Tidegate that may read the repository, such as `>=0.1`.
     required_version: Option<String>,
+    /// Health rules of the fleet; those of an App outrank them.
+    #[serde(default)]
+    health: Vec<Health>,
 }
 
 /// Rules of the fleet, whatever a repository says.
@@ -294,7 +376,7 @@ struct Tenant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{HELM, OVERRIDE, PATCH, SOURCE, SPEC};
+    use crate::app::{APPLY, DRIFT, HELM, IGNORE, OVERRIDE, PATCH, SOURCE, SPEC};
 
     /// A field, where it belongs.
     type Around = fn(&str) -> String;
@@ -311,6 +393,9 @@ mod tests {
             ("Spec", SPEC),
             ("Source", SOURCE),
             ("Helm", HELM),
+            ("Apply", APPLY),
+            ("Drift", DRIFT),
+            ("Ignore", IGNORE),
             ("Override", OVERRIDE),
             ("Patch", PATCH),
         ] {

@@ -10,6 +10,7 @@ mod bounds;
 mod variants;
 mod links;
 mod repository;
+mod choices;
 mod claims;
 mod gates;
 mod policy;

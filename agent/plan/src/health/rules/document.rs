@@ -65,6 +65,9 @@ pub(crate) struct RuleText {
     /// `Healthy` when it holds.
     #[serde(default, alias = "ready")]
     pub(crate) current: Option<Spanned<String>>,
+    /// What it is called in messages, instead of its file and line.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
     /// Objects and what is to be said of them; only tests read them.
     #[serde(default, rename = "cases")]
     pub(crate) _cases: Option<serde::de::IgnoredAny>,

@@ -68,9 +68,10 @@ impl RuleSet {
         }
         let (mut rules, mut faults) = (Vec::new(), Vec::new());
         let title = document.project.unwrap_or_else(|| file.to_owned());
-        for rule in document.rules {
+        for mut rule in document.rules {
             let line = rule.referenced.line();
-            match read(format!("{title}:{line}"), rule) {
+            let name = rule.value.name.take().unwrap_or_else(|| format!("{title}:{line}"));
+            match read(name, rule) {
                 Ok(rule) => rules.push(Arc::new(rule)),
                 Err(wrongs) => faults
                     .extend(wrongs.into_iter().map(|w| fault(w.line.unwrap_or(line), w.message))),
@@ -89,6 +90,19 @@ impl RuleSet {
     /// Whether there is no rule.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Whether a rule of these may judge objects of this kind, in whatever version: then they are needed
+    /// whole, also when the library is content with their existence.
+    pub fn touches(&self, group: &str, kind: &str) -> bool {
+        let fits = |rule: &Arc<UserRule>| {
+            let versions = rule.versions.iter().map(String::as_str).chain([""]);
+            let mut each = versions.map(|version| {
+                fit(&rule.groups, &rule.kinds, &rule.versions, (group, version, kind))
+            });
+            each.any(|fits| fits.is_some())
+        };
+        self.rules.iter().any(fits)
     }
 
     /// The rule of a kind, and what it is called.
