@@ -14,13 +14,23 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// Writes the App, with everything that waits on purpose set to nothing.
 pub(super) fn declare(stage: &Stage, clusters: usize) -> Result<(), Error> {
+    declare_app(stage, APP, clusters, "")
+}
+
+/// Likewise for an App of another name; `more` stands below `spec`.
+pub(super) fn declare_app(
+    stage: &Stage,
+    name: &str,
+    clusters: usize,
+    more: &str,
+) -> Result<(), Error> {
     let text = format!(
         "\
 apiVersion: tidegate.dev/v1alpha1
 kind: App
-metadata: {{name: {APP}}}
+metadata: {{name: {name}}}
 spec:
-  source: {{path: manifests}}
+{more}  source: {{path: manifests}}
   targets: {{select: \"has(labels.bench)\", expect: {{min: {clusters}}}}}
   rollout:
     probe: 0
@@ -29,7 +39,7 @@ spec:
       - {{name: all, rest: true, after: {{soak: 0s}}}}
 "
     );
-    stage.repository().write(&format!("apps/{APP}/app.yaml"), &text)
+    stage.repository().write(&format!("apps/{name}/app.yaml"), &text)
 }
 
 /// Writes ConfigMaps `map-0` and so on; `value` says what each holds.
@@ -38,15 +48,25 @@ pub(super) fn objects(
     count: usize,
     value: impl Fn(usize) -> String,
 ) -> Result<(), Error> {
-    let mut text = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}\n");
+    objects_of(stage, (APP, NAMESPACE), count, value)
+}
+
+/// Likewise for an App of another name, in another namespace.
+pub(super) fn objects_of(
+    stage: &Stage,
+    (app, namespace): (&str, &str),
+    count: usize,
+    value: impl Fn(usize) -> String,
+) -> Result<(), Error> {
+    let mut text = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n");
     for n in 0..count {
         let value = value(n);
         text.push_str(&format!(
-            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: map-{n}, namespace: {NAMESPACE}}}\n\
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: map-{n}, namespace: {namespace}}}\n\
              data: {{value: \"{value}\"}}\n"
         ));
     }
-    stage.repository().write(&format!("apps/{APP}/manifests/all.yaml"), &text)
+    stage.repository().write(&format!("apps/{app}/manifests/all.yaml"), &text)
 }
 
 /// Lets the hub follow the repository.

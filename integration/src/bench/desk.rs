@@ -68,6 +68,17 @@ impl Desk {
         .await
     }
 
+    /// Waits until the rollout of a commit is complete for one of several Apps, which the commit changes.
+    pub(super) async fn completed_by(&self, commit: &str, app: &str) -> Result<(), Error> {
+        self.wait(&format!("the rollout of {commit} of {app}"), async || {
+            let all: Vec<RolloutItem> = self.list("rollouts").await?;
+            let mine = all.into_iter().find(|r| r.app == app && r.revision.ends_with(commit));
+            let done = mine.as_ref().is_some_and(|r| r.state == "Completed");
+            Ok(if done { None } else { Some(format!("{mine:?}")) })
+        })
+        .await
+    }
+
     /// Waits until so many agents have a session.
     pub(super) async fn connected(&self, count: usize) -> Result<(), Error> {
         self.wait(&format!("{count} sessions"), async || {

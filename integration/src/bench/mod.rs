@@ -12,6 +12,7 @@ mod commit;
 mod direct;
 mod hub_memory;
 mod agent_cost;
+mod agent_work;
 mod wire;
 mod brain;
 
@@ -53,16 +54,18 @@ pub enum Name {
     Direct,
     /// Hub memory for each idle agent
     HubMemory,
-    /// Agent memory, and requests of an idle agent
+    /// Agent memory, and requests and CPU of an idle agent
     Agent,
+    /// First syncs beside direct applies, releases that change nothing, drift
+    Work,
     /// Bytes between hub and agent for each changed object
     Wire,
     /// Decisions, memory and folds of the brain alone
     Brain,
 }
 
-const ALL: [Name; 6] =
-    [Name::Commit, Name::Direct, Name::HubMemory, Name::Agent, Name::Wire, Name::Brain];
+const ALL: [Name; 7] =
+    [Name::Commit, Name::Direct, Name::HubMemory, Name::Agent, Name::Work, Name::Wire, Name::Brain];
 
 impl Options {
     fn samples(&self, full: usize, quick: usize) -> usize {
@@ -111,6 +114,7 @@ async fn measure(name: Name, options: &Options) -> Result<Vec<Row>, Error> {
         Name::Direct => Box::pin(direct::measure(options)).await,
         Name::HubMemory => Box::pin(hub_memory::measure(options)).await,
         Name::Agent => Box::pin(agent_cost::measure(options)).await,
+        Name::Work => Box::pin(agent_work::measure(options)).await,
         Name::Wire => Box::pin(wire::measure(options)).await,
         Name::Brain => brain::measure(options),
     }

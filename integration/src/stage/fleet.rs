@@ -34,6 +34,8 @@ pub struct Stage {
     poll: &'static str,
     /// Collector for traces of hub and agents.
     pub otlp: Option<String>,
+    /// Further options of agents that are started from now on.
+    pub agent_options: Vec<String>,
 }
 
 /// How a command ended.
@@ -74,6 +76,7 @@ impl Stage {
             agents: BTreeMap::new(),
             poll: "200ms",
             otlp: None,
+            agent_options: Vec::new(),
         })
     }
 
@@ -212,6 +215,7 @@ impl Stage {
         if let Some(url) = &self.otlp {
             arguments.extend(["--otlp".to_owned(), url.clone()]);
         }
+        arguments.extend(self.agent_options.iter().cloned());
         let agent = Process::start(Plan {
             name: format!("tidegate-agent of {name}"),
             program: self.programs.agent.clone(),
