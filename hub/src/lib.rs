@@ -11,6 +11,7 @@ pub mod program;
 pub mod run;
 pub mod http;
 pub mod grpc;
+pub mod forge;
 pub mod measure;
 pub mod engine;
 pub mod source;

@@ -11,7 +11,7 @@ use crate::{
     config::Serve,
     content::{self, Content, Kind},
     engine::{self, Desk, Fleet},
-    grpc,
+    forge, grpc,
     http::{self, AdminToken},
     measure::{self, Measures},
     pki::{self, Authority},
@@ -119,6 +119,7 @@ async fn start_on(
     follow(&registry, &sources);
     let policy = Arc::new(PolicyFile::open(config.policy.as_deref())?);
     let (renderers, sandbox) = renderers(config, dir)?;
+    let outbox = Arc::clone(&store);
     let log = Log::new(store);
     let (engine, driver) = engine::start(
         engine::Parts {
@@ -137,6 +138,18 @@ async fn start_on(
     )
     .await?;
     ask(config, dir, (&engine, &registry), &clock, &shutdown)?;
+    let forges = forge::start(
+        forge::Parts {
+            engine: engine.clone(),
+            registry: registry.clone(),
+            sources: sources.clone(),
+            store: outbox,
+            lease,
+            clock: clock.clone(),
+            poll: config.poll,
+        },
+        shutdown.clone(),
+    )?;
     let agents = grpc::serve(
         grpc::AgentsConfig::new(config.agents),
         grpc::Parts {
@@ -164,6 +177,7 @@ async fn start_on(
         admin,
         clock,
         data_dir: dir.to_owned(),
+        forges,
         sandbox,
     };
     let people = http::serve(config.http, parts, shutdown.clone()).await?;

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
     commands::{
-        Context, agent, blocker, cluster, gate, get, health, hold, lint, preview, reason, render,
-        rollout, schema, simulate, source, targets, token, version, why,
+        Context, agent, blocker, cluster, gate, get, health, hold, import, lint, preview, reason,
+        render, rollout, schema, simulate, source, targets, token, version, why,
     },
     connect::Hub,
     duration::parse_duration,
@@ -96,6 +96,8 @@ enum Command {
     Targets(targets::Args),
     /// Check a fleet repository; needs no hub
     Lint(lint::Args),
+    /// Make Apps of the files of another tool, and say what did not map; needs no hub
+    Import(import::Args),
     /// Say what the agent would do; needs no hub and no cluster
     #[command(subcommand)]
     Agent(agent::Command),
@@ -186,6 +188,7 @@ fn execute(cli: Cli) -> Result<Exit, Error> {
             | Command::Render(_)
             | Command::Targets(_)
             | Command::Lint(_)
+            | Command::Import(_)
             | Command::Health(_)
             | Command::Schema(_)
             | Command::Reason(_)
@@ -211,6 +214,7 @@ fn offline(cli: Cli, output: Output) -> Result<Answered, Error> {
         Command::Render(ref args) => render::run(args, hub()?.as_ref(), output)?,
         Command::Targets(ref args) => targets::run(args, hub()?.as_ref(), output)?,
         Command::Lint(ref args) => lint::run(args, output)?,
+        Command::Import(ref args) => import::run(args, output)?,
         Command::Agent(ref command) => agent::run(command, output)?,
         Command::Health(ref args) => health::run(args, output)?,
         Command::Schema(ref args) => schema::run(args)?,

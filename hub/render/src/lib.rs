@@ -21,11 +21,13 @@
 
 #![warn(missing_docs)]
 
+mod import;
 mod schema;
 mod preview;
 mod lint;
 mod place;
 mod release;
+mod undo;
 mod forms;
 mod template_calls;
 mod kit;
@@ -56,6 +58,7 @@ pub use diagnostic::{Diagnostic, Position, Severity};
 pub use fill::{Text, Values};
 pub use fleet::{FleetCluster, Target};
 pub use forms::wants_tools;
+pub use import::{Imported, Origin, import};
 pub use kit::Kit;
 pub use lint::{lint, lint_fleet};
 pub use place::{Placement, place};
@@ -66,4 +69,5 @@ pub use schema::schema;
 pub use template::PathTemplate;
 pub use tools::{Job, NoTools, Output, Tool, ToolError, Tools};
 pub use tree::{EntryKind, MemoryTree, Tree, TreeEntry, TreeError};
+pub use undo::hard_to_undo;
 pub use yaml::text as yaml_text;

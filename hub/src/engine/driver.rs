@@ -18,6 +18,7 @@ use super::{
     handle::{Asked, Board, CommandError},
     offer::{Found, News, Offered, Offers, Survey},
     slot::{AppNow, Shown, Slot},
+    undo,
 };
 use crate::{
     clock::Clock,
@@ -244,7 +245,7 @@ impl Engine {
 
     /// Puts an offer into its slot; `false` when another source holds an App of that name.
     fn accept(&mut self, found: Found) -> bool {
-        let Found { source, app, offer } = found;
+        let Found { source, app, mut offer } = found;
         let slot = self
             .slots
             .entry(app.clone())
@@ -254,6 +255,9 @@ impl Engine {
             return false;
         }
         slot.source = Some(source);
+        if let Offered::Candidate(ready) = &mut offer {
+            undo::judge(&mut ready.candidate, &slot.state, &self.parts.content);
+        }
         slot.offer.take(offer);
         slot.learn_revisions();
         true

@@ -13,6 +13,7 @@
 mod handle;
 mod driver;
 mod offer;
+mod undo;
 mod claims;
 mod bench;
 mod feed;

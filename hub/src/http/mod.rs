@@ -18,6 +18,7 @@ use axum::{Router, middleware, routing::get};
 use crate::{
     clock::Clock,
     engine::{Desk, Fleet, Handle},
+    forge::Told,
     pki::Authority,
     registry::Registry,
     source::Sources,
@@ -55,6 +56,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Where the store is; `/readyz` looks at its disk.
     pub data_dir: std::path::PathBuf,
+    /// What forges were told.
+    pub forges: Told,
     /// What is to be said about the sandbox of rendering, when it is not whole.
     pub sandbox: Option<model::Status>,
 }

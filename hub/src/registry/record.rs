@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use model::{
     AppName, ClusterName, ClusterUid, Digest, Labels, SourceName,
-    source::{SourceAuth, SourceVerify, SourceWebhook},
+    source::{CommitStatus, SourceAuth, SourceVerify, SourceWebhook},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -197,6 +197,9 @@ pub struct SourceRecord {
     /// Who may hint at news.
     #[serde(default)]
     pub webhook: Option<SourceWebhook>,
+    /// Where the forge is told what became of commits.
+    #[serde(default)]
+    pub commit_status: Option<CommitStatus>,
     /// When it was added.
     pub created_at: Timestamp,
 }

@@ -204,6 +204,7 @@ fn sources_come_and_go_by_name() {
         auth: model::source::SourceAuth::default(),
         verify: None,
         webhook: None,
+        commit_status: None,
         created_at: fleet.clock.now(),
     };
     fleet.registry.add_source(source.clone()).unwrap();

@@ -2,10 +2,11 @@
 
 use model::{
     SourceName,
-    source::{SourceAuth, SourceVerify, SourceWebhook, VerifyMode},
+    source::{CommitStatus, SourceAuth, SourceVerify, SourceWebhook, VerifyMode},
 };
 
 use super::{
+    api,
     follow::{self, Follow},
     place::{Kind, Place, Transport},
     secret::SecretRef,
@@ -40,6 +41,8 @@ pub struct SourceConfig {
     pub verify: Option<SourceVerify>,
     /// Who may hint at news.
     pub webhook: Option<SourceWebhook>,
+    /// Where the forge is told what became of commits.
+    pub commit_status: Option<CommitStatus>,
 }
 
 /// Why a source cannot be followed as it is written.
@@ -82,6 +85,7 @@ impl SourceConfig {
             auth: SourceAuth::default(),
             verify: None,
             webhook: None,
+            commit_status: None,
         }
     }
 
@@ -110,6 +114,9 @@ impl SourceConfig {
         self.check_verify()?;
         if let Some(hook) = &self.webhook {
             secret("webhook.secret", &hook.secret)?;
+        }
+        if let Some(status) = &self.commit_status {
+            api::of(self, &place, status).map(drop)?;
         }
         Ok(())
     }
@@ -214,11 +221,11 @@ impl SourceConfig {
     }
 }
 
-fn secret(field: &'static str, text: &str) -> Result<SecretRef, ConfigError> {
+pub(super) fn secret(field: &'static str, text: &str) -> Result<SecretRef, ConfigError> {
     SecretRef::parse(text).map_err(|error| fault(field, &error.to_string()))
 }
 
-fn fault(field: &'static str, why: &str) -> ConfigError {
+pub(super) fn fault(field: &'static str, why: &str) -> ConfigError {
     ConfigError::Field { field, why: why.to_owned() }
 }
 
@@ -237,6 +244,7 @@ impl From<&SourceRecord> for SourceConfig {
             auth,
             verify: record.verify.clone(),
             webhook: record.webhook.clone(),
+            commit_status: record.commit_status.clone(),
         }
     }
 }

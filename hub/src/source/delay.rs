@@ -10,7 +10,7 @@ const DOUBLINGS_MAX: u32 = 16;
 
 /// The pause after `failures` failures in a row: between a half and the whole of the doubled pause, so
 /// that sources that failed together do not come back together. `dice` is evenly distributed.
-pub(super) fn pause(failures: u32, max: Duration, dice: u64) -> Duration {
+pub(crate) fn pause(failures: u32, max: Duration, dice: u64) -> Duration {
     let doublings = failures.saturating_sub(1).min(DOUBLINGS_MAX);
     let whole = FIRST.saturating_mul(1 << doublings).min(max);
     let half = whole / 2;
@@ -19,7 +19,7 @@ pub(super) fn pause(failures: u32, max: Duration, dice: u64) -> Duration {
 }
 
 /// A number that nobody can tell beforehand.
-pub(super) fn dice() -> u64 {
+pub(crate) fn dice() -> u64 {
     // Without randomness all sources pause alike; that is no reason to fail.
     getrandom::u64().unwrap_or(0)
 }

@@ -16,6 +16,7 @@ mod follower;
 mod hook;
 mod git;
 mod artifact;
+mod caller;
 mod web;
 mod github;
 mod throttle;
@@ -23,6 +24,7 @@ mod delay;
 mod pauses;
 mod fault;
 mod config;
+mod api;
 mod place;
 mod follow;
 mod secret;
@@ -41,6 +43,7 @@ use std::{
 use jiff::Timestamp;
 use model::{Commit, Reason, Revision, SourceName, Status};
 use render::Tree;
+use serde::{Deserialize, Serialize};
 use tokio::{
     runtime::Handle,
     sync::{Notify, Semaphore, watch},
@@ -48,7 +51,9 @@ use tokio::{
 };
 
 use artifact::Artifact;
+pub(crate) use caller::{Answer, Caller};
 pub use config::{ConfigError, SourceConfig};
+pub(crate) use delay::{dice, pause};
 use follower::Follower;
 pub use hook::HookError;
 use hook::Seen;
@@ -132,8 +137,8 @@ pub struct Snapshot {
     pub subject: String,
     /// When it was committed, by the clock of whoever did.
     pub committed_at: Option<Timestamp>,
-    /// Who signed it, when signatures are wanted: `ada (SHA256:…)`.
-    pub signed_by: Option<String>,
+    /// Whose signatures were checked; nobody's when the source wants none.
+    pub signed_by: Vec<Voucher>,
     /// Its files. Reading blocks on the disk.
     pub tree: Arc<dyn Tree + Send + Sync>,
 }
@@ -144,6 +149,21 @@ impl fmt::Debug for Snapshot {
             .field("revision", &self.revision)
             .field("subject", &self.subject)
             .finish_non_exhaustive()
+    }
+}
+
+/// A trusted key whose signature was checked. Shown as `ada (SHA256:…)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Voucher {
+    /// The name by which the source calls it.
+    pub signer: String,
+    /// Its fingerprint.
+    pub key: String,
+}
+
+impl fmt::Display for Voucher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.signer, self.key)
     }
 }
 
@@ -391,6 +411,25 @@ impl Sources {
             entry.poke.notify_one();
         }
         Ok(())
+    }
+
+    /// The way to the forge of a source, when it is to be told what becomes of commits. Needs a tokio runtime.
+    pub(crate) fn caller(&self, name: &SourceName) -> Option<Caller> {
+        let config = lock(&self.0.entries).get(name).map(|entry| Arc::clone(&entry.config))?;
+        let status = config.commit_status.clone()?;
+        let place = config.place().ok()?;
+        let api = api::of(&config, &place, &status).ok()?;
+        // Keys for ssh and certificates of the Git server are nothing to the API.
+        let mut own = SourceConfig::new(name.clone(), &config.url, &config.reference);
+        let (ca, credentials) = (status.ca, status.credentials);
+        own.auth.github_app = config.auth.github_app.clone().filter(|_| credentials.is_none());
+        own.auth.credentials = credentials.or_else(|| config.auth.credentials.clone());
+        own.auth.ca = ca.or_else(|| config.auth.ca.clone());
+        own.auth.proxy.clone_from(&config.auth.proxy);
+        own.auth.proxy_credentials.clone_from(&config.auth.proxy_credentials);
+        let (vault, clock) = (self.0.vault.clone(), self.0.clock.clone());
+        let web = Web::new(Arc::new(own), &place.host, self.0.limits.silence, vault, clock);
+        Some(Caller::new(api, web, self.0.limits.silence))
     }
 
     /// The sources that are followed.

@@ -149,7 +149,8 @@ impl Poll {
         state.status.revision = Some(snapshot.revision.clone());
         state.status.commit_author.clone_from(&snapshot.author);
         state.status.commit_subject = Some(snapshot.subject.clone());
-        state.status.signed_by.clone_from(&snapshot.signed_by);
+        let vouchers: Vec<_> = snapshot.signed_by.iter().map(ToString::to_string).collect();
+        state.status.signed_by = (!vouchers.is_empty()).then(|| vouchers.join(", "));
         state.snapshot = Some(snapshot);
         drop(state);
         self.tell();

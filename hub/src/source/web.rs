@@ -102,16 +102,16 @@ impl Web {
 
     /// The header for `user:password`, or for a token with the user name that the forges take. Blocks.
     pub(super) fn authorization(&self) -> Result<Option<HeaderValue>, Fault> {
-        let secret = match &self.app {
-            None => self.read(self.config.auth.credentials.as_ref())?,
-            Some(app) => {
-                let key = self.read(Some(app.key_place()))?;
-                let key = key.unwrap_or_else(|| Secret::new(Vec::new()));
-                let client = self.client()?;
-                Some(self.handle.block_on(app.token(&client, &key, self.silence))?)
-            }
-        };
-        secret.map(|secret| self.basic(&secret)).transpose()
+        self.credentials()?.map(|secret| self.basic(&secret)).transpose()
+    }
+
+    /// `user:password` or a token: what is stored, or what a GitHub App makes. Blocks.
+    pub(super) fn credentials(&self) -> Result<Option<Secret>, Fault> {
+        let Some(app) = &self.app else { return self.read(self.config.auth.credentials.as_ref()) };
+        let key = self.read(Some(app.key_place()))?;
+        let key = key.unwrap_or_else(|| Secret::new(Vec::new()));
+        let client = self.client()?;
+        self.handle.block_on(app.token(&client, &key, self.silence)).map(Some)
     }
 
     fn basic(&self, secret: &Secret) -> Result<HeaderValue, Fault> {

@@ -71,6 +71,7 @@ impl World {
             auth: model::source::SourceAuth::default(),
             verify: None,
             webhook: None,
+            commit_status: None,
             created_at: clock.now(),
         };
         registry.add_source(record).unwrap();

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
 
 mod engine;
+mod flow;
+mod forge;
 mod link;
 mod people;
 mod source;
 mod store;
+mod trusted;

@@ -132,3 +132,51 @@ pub enum WebhookProvider {
     /// Standard Webhooks, or `X-Signature: sha256=…`.
     Generic,
 }
+
+/// Where the forge of a source is told what became of its commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CommitStatus {
+    /// Which API it speaks.
+    pub forge: Forge,
+    /// Place of a token, or of `user:password`; default: the credentials of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<String>,
+    /// Base of its API, `https://…`; default: the one that belongs to the host of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
+    /// The repository there, such as `acme/fleet`; default: the path of the source's URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// Place of further roots to trust (PEM); default: those of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+}
+
+/// A forge that shows statuses beside commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Forge {
+    /// GitHub and GitHub Enterprise.
+    Github,
+    /// GitLab.
+    Gitlab,
+    /// Gitea and Forgejo.
+    Gitea,
+    /// Bitbucket Cloud.
+    Bitbucket,
+}
+
+impl Forge {
+    /// As people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Forge::Github => "GitHub",
+            Forge::Gitlab => "GitLab",
+            Forge::Gitea => "Gitea",
+            Forge::Bitbucket => "Bitbucket",
+        }
+    }
+}

@@ -13,6 +13,7 @@ pub(crate) mod hold;
 pub(crate) mod blocker;
 pub(crate) mod token;
 pub(crate) mod source;
+pub(crate) mod import;
 pub(crate) mod preview;
 pub(crate) mod targets;
 pub(crate) mod render;

@@ -4,7 +4,8 @@ use clap::{Subcommand, ValueEnum};
 use model::{
     api::{AddSource, List, SourceItem},
     source::{
-        GithubApp, Signer, SourceAuth, SourceVerify, SourceWebhook, VerifyMode, WebhookProvider,
+        CommitStatus, Forge, GithubApp, Signer, SourceAuth, SourceVerify, SourceWebhook,
+        VerifyMode, WebhookProvider,
     },
 };
 
@@ -107,6 +108,27 @@ pub(crate) struct Trust {
     /// Secret that the forge signs webhooks with
     #[arg(long, value_name = "PLACE", requires = "webhook")]
     webhook_secret: Option<String>,
+    /// Tell this forge how far each commit got
+    #[arg(long, value_enum, value_name = "FORGE")]
+    commit_status: Option<ForgeArg>,
+    /// Token that may write commit statuses; default: the credentials of the source
+    #[arg(long, value_name = "PLACE", requires = "commit_status")]
+    commit_status_credentials: Option<String>,
+    /// API of the forge; default: the one of the source's host
+    #[arg(long, value_name = "URL", requires = "commit_status")]
+    commit_status_api: Option<String>,
+    /// The repository there, such as `acme/fleet`; default: the path of the source's URL
+    #[arg(long, value_name = "PATH", requires = "commit_status")]
+    commit_status_repository: Option<String>,
+}
+
+/// A forge that shows statuses beside commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ForgeArg {
+    Github,
+    Gitlab,
+    Gitea,
+    Bitbucket,
 }
 
 /// What must be signed.
@@ -168,6 +190,22 @@ impl Trust {
         };
         Some(SourceWebhook { provider, secret: self.webhook_secret.clone()? })
     }
+
+    fn commit_status(&self) -> Option<CommitStatus> {
+        let forge = match self.commit_status? {
+            ForgeArg::Github => Forge::Github,
+            ForgeArg::Gitlab => Forge::Gitlab,
+            ForgeArg::Gitea => Forge::Gitea,
+            ForgeArg::Bitbucket => Forge::Bitbucket,
+        };
+        Some(CommitStatus {
+            forge,
+            credentials: self.commit_status_credentials.clone(),
+            api: self.commit_status_api.clone(),
+            repository: self.commit_status_repository.clone(),
+            ca: None,
+        })
+    }
 }
 
 impl Auth {
@@ -222,6 +260,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Exit, Er
                 auth: auth.document(),
                 verify: trust.verify()?,
                 webhook: trust.webhook(),
+                commit_status: trust.commit_status(),
             };
             let added: SourceItem = context.hub.post("sources", &body).await?;
             context.output.say(&format!("source/{name} added"));

@@ -21,6 +21,7 @@ pub(crate) fn text(found: &Preview, lines: bool) -> String {
             out.push(format!("  {}: {}", who(group), what(group)));
             for change in &group.changes {
                 out.push(format!("    {}", one(change)));
+                out.extend(warnings(change).into_iter().map(|line| format!("      ! {line}")));
                 if lines {
                     out.extend(change.diff.lines().map(|line| format!("      {line}")));
                 }
@@ -51,6 +52,8 @@ pub(crate) fn markdown(found: &Preview, base: &str, head: &str) -> String {
             out.push(format!("<details><summary>{}: {}</summary>\n", who(group), what(group)));
             for change in &group.changes {
                 out.push(format!("- {}", escaped(&one(change))));
+                let warned = warnings(change).into_iter();
+                out.extend(warned.map(|line| format!("  - ⚠️ {}", escaped(&line))));
                 if !change.diff.is_empty() {
                     out.push(fenced(&change.diff));
                 }
@@ -109,9 +112,29 @@ fn what(group: &Group) -> String {
             parts.push(format!("{} {word}", count(of(kind), "object")));
         }
     }
-    let grave = group.changes.iter().any(|change| change.grave);
-    let grave = if grave { ", data may be lost" } else { "" };
-    format!("the same {}{grave} ({})", count(lines, "line"), parts.join(", "))
+    let any = |is: fn(&Change) -> bool| group.changes.iter().any(is);
+    let mut marks = String::new();
+    for (is, mark) in [
+        (any(|change| change.grave), ", data may be lost"),
+        (any(|change| !change.grave && !change.hard_to_undo.is_empty()), ", hard to undo"),
+        (any(|change| !change.immutable.is_empty()), ", refused by API servers"),
+    ] {
+        marks.push_str(if is { mark } else { "" });
+    }
+    format!("the same {}{marks} ({})", count(lines, "line"), parts.join(", "))
+}
+
+/// What is to be known of a change before it goes out.
+fn warnings(change: &Change) -> Vec<String> {
+    let mut lines: Vec<String> =
+        change.hard_to_undo.iter().map(|what| format!("cannot simply be undone: {what}")).collect();
+    if !change.immutable.is_empty() {
+        lines.push(format!(
+            "cannot change on a live object: {}; `tidegate.dev/recreate: \"true\"` replaces it",
+            change.immutable.join(", ")
+        ));
+    }
+    lines
 }
 
 fn one(change: &Change) -> String {

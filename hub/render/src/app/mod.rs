@@ -29,7 +29,7 @@ pub use source::{Form, HelmSettings};
 pub(crate) use {
     choices::{APPLY, DRIFT, IGNORE},
     overrides::{OVERRIDE, PATCH},
-    source::{HELM, SOURCE},
+    source::{HELM, SOURCE, VERIFY},
 };
 
 /// `apiVersion` of an `app.yaml`.
@@ -48,6 +48,8 @@ pub struct App {
     pub path: PathTemplate,
     /// The ref that the App says it follows; `None` is that of its source.
     pub reference: Option<String>,
+    /// Names of the signers whose signatures the App takes; empty takes what its source takes.
+    pub signed_by: Vec<String>,
     /// Which clusters.
     pub targets: Targets,
     /// In which waves.
@@ -64,6 +66,7 @@ pub struct App {
     pub plain_secrets: bool,
     pub(crate) path_at: Position,
     pub(crate) reference_at: Position,
+    pub(crate) signed_by_at: Position,
 }
 
 /// What the agent does about an object that differs from what it applied.
@@ -113,6 +116,35 @@ impl App {
         );
         let fault = Diagnostic::error(Reason::NotSupportedYet, &self.file, message);
         Some(fault.at(self.reference_at).hint("remove `ref`, or add a source that follows it"))
+    }
+}
+
+impl App {
+    /// A fault when the App wants signatures that the commit does not carry: `signers` are those whose signatures
+    /// its source has checked. All of them must be named, so that a tag and its commit may have two signers.
+    pub fn signature_fault(&self, signers: &[&str]) -> Option<Diagnostic> {
+        let wanted = &self.signed_by;
+        if wanted.is_empty() {
+            return None;
+        }
+        let fault = |reason, message: String| {
+            Diagnostic::error(reason, &self.file, message).at(self.signed_by_at)
+        };
+        let names = wanted.iter().map(|n| format!("`{}`", yaml::clip(n))).collect::<Vec<_>>();
+        let names = names.join(", ");
+        if signers.is_empty() {
+            let message = format!(
+                "`spec.source.verify` wants the signature of {names}, and its source checks none"
+            );
+            let hint = "add the source with `--signed-by NAME=FILE`; keys never come from Git";
+            return Some(fault(Reason::CommitUnsigned, message).hint(hint));
+        }
+        let other = signers.iter().find(|signer| !wanted.iter().any(|name| name == *signer))?;
+        let message = format!(
+            "the commit is signed by `{other}`, and `spec.source.verify` takes only {names}"
+        );
+        let hint = "let one of them sign the commit, or name the signer in `signedBy`";
+        Some(fault(Reason::SignatureRefused, message).hint(hint))
     }
 }
 
@@ -182,6 +214,7 @@ fn read(file: &str, document: &Node, faults: &mut Faults<'_>) -> Option<App> {
         file: file.to_owned(),
         path: source.path,
         reference: source.reference,
+        signed_by: source.signed_by,
         targets: targets?,
         strategy: strategy?,
         drift,
@@ -191,6 +224,7 @@ fn read(file: &str, document: &Node, faults: &mut Faults<'_>) -> Option<App> {
         plain_secrets: secrets.unwrap_or(false),
         path_at: source.path_at,
         reference_at: source.reference_at,
+        signed_by_at: source.signed_by_at,
     })
 }
 

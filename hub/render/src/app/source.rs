@@ -74,6 +74,8 @@ pub(super) struct Source {
     pub(super) path_at: Position,
     pub(super) reference: Option<String>,
     pub(super) reference_at: Position,
+    pub(super) signed_by: Vec<String>,
+    pub(super) signed_by_at: Position,
     pub(super) form: Form,
 }
 
@@ -82,12 +84,17 @@ impl Source {
     pub(super) fn beside(at: Position) -> Option<Source> {
         let path = PathTemplate::parse(".").ok()?;
         let form = Form::Detected;
-        Some(Source { path, path_at: at, reference: None, reference_at: at, form })
+        let (reference, signed_by) = (None, Vec::new());
+        let (reference_at, signed_by_at) = (at, at);
+        Some(Source { path, path_at: at, reference, reference_at, signed_by, signed_by_at, form })
     }
 }
 
 /// Fields of `spec.source` that are read.
-pub(crate) const SOURCE: &[&str] = &["ref", "path", "raw", "kustomize", "helm"];
+pub(crate) const SOURCE: &[&str] = &["ref", "path", "verify", "raw", "kustomize", "helm"];
+
+/// Fields of `spec.source.verify` that are read.
+pub(crate) const VERIFY: &[&str] = &["signedBy"];
 
 /// Fields of `spec.source.helm` that are read.
 pub(crate) const HELM: &[&str] = &[
@@ -102,7 +109,7 @@ pub(crate) const HELM: &[&str] = &[
 ];
 
 pub(super) fn read(file: &str, source: &Fields<'_>, faults: &mut Faults<'_>) -> Option<Source> {
-    let later = ["repo", "verify", "oci", "jsonnet", "chart"];
+    let later = ["repo", "oci", "jsonnet", "chart"];
     source.only(SOURCE, &later, faults);
     let mut read = Source::beside(source.at)?;
     if let Some((reference, at)) = source.text("ref", faults) {
@@ -124,6 +131,18 @@ pub(super) fn read(file: &str, source: &Fields<'_>, faults: &mut Faults<'_>) -> 
             }
             Ok(path) => (read.path, read.path_at) = (path, at),
         }
+    }
+    if let Some(verify) = source.section("verify", faults) {
+        verify.only(VERIFY, &["mode"], faults);
+        let hint = "write `signedBy: [NAME]`, a name that the source was given with `--signed-by`";
+        let names = verify.need("signedBy", hint, faults).map(|node| node.at);
+        let texts = verify.texts("signedBy", faults);
+        if names.is_some() && texts.is_empty() {
+            let message = "`spec.source.verify.signedBy` names nobody";
+            faults.wrong(names.unwrap_or(verify.at), message, hint);
+        }
+        read.signed_by = texts.into_iter().map(|(name, _)| name.to_owned()).collect();
+        read.signed_by_at = verify.at;
     }
     read.form = form(source, faults);
     Some(read)

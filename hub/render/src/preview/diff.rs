@@ -7,22 +7,13 @@ use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 use similar::TextDiff;
 
-use crate::release::Rendered;
+use crate::{release::Rendered, undo};
 
 /// Lines round a change.
 const CONTEXT: usize = 3;
 
 /// Longest diff of one object, in bytes; a definition may have a megabyte.
 const DIFF_BYTES_MAX: usize = 64 << 10;
-
-/// Kinds whose removal takes data or everything below with it.
-const GRAVE: &[&str] = &[
-    "CustomResourceDefinition",
-    "Namespace",
-    "PersistentVolume",
-    "PersistentVolumeClaim",
-    "StatefulSet",
-];
 
 /// What happens to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -51,6 +42,10 @@ pub struct Change {
     pub removed: usize,
     /// Data, or everything below, may go with it.
     pub grave: bool,
+    /// What of it cannot simply be undone, in words; an automatic rollback halts before it.
+    pub hard_to_undo: Vec<String>,
+    /// Fields that API servers refuse to change.
+    pub immutable: Vec<String>,
     /// Unified, with three lines of context; values of Secrets are hidden.
     pub diff: String,
 }
@@ -90,7 +85,13 @@ fn change(
     old: Option<&Vec<u8>>,
     new: Option<&Vec<u8>>,
 ) -> Change {
-    let (before, after) = texts(old, new);
+    let (was, is) = (parse(old), parse(new));
+    let hard_to_undo = undo::of_change(key, was.as_ref(), is.as_ref());
+    let immutable = match (&was, &is) {
+        (Some(was), Some(is)) => undo::fixed(key, was, is),
+        (None, _) | (_, None) => Vec::new(),
+    };
+    let (before, after) = texts(was, is);
     let diff = TextDiff::from_lines(&before, &after);
     let (mut added, mut removed) = (0, 0);
     for line in diff.iter_all_changes() {
@@ -111,16 +112,17 @@ fn change(
         text.truncate(end);
         text.push_str("\n… cut\n");
     }
-    let grave = kind == ChangeKind::Removed && GRAVE.contains(&key.kind.as_str());
-    Change { kind, object: key.clone(), added, removed, grave, diff: text }
+    let grave = kind == ChangeKind::Removed && undo::is_grave(key);
+    let object = key.clone();
+    Change { kind, object, added, removed, grave, hard_to_undo, immutable, diff: text }
+}
+
+fn parse(bytes: Option<&Vec<u8>>) -> Option<Json> {
+    bytes.and_then(|bytes| serde_json::from_slice(bytes).ok())
 }
 
 /// Both as YAML, Secrets without their values but with what differs.
-fn texts(old: Option<&Vec<u8>>, new: Option<&Vec<u8>>) -> (String, String) {
-    let parse = |bytes: Option<&Vec<u8>>| -> Option<Json> {
-        bytes.and_then(|bytes| serde_json::from_slice(bytes).ok())
-    };
-    let (mut before, mut after) = (parse(old), parse(new));
+fn texts(mut before: Option<Json>, mut after: Option<Json>) -> (String, String) {
     for field in ["data", "stringData"] {
         hide(field, before.as_mut(), after.as_mut());
     }

@@ -80,12 +80,21 @@ struct Source {
     /// Folder, from the folder of this file; `${labels.NAME}` is filled for each cluster.
     #[schemars(extend("examples" = ["overlays/${labels.env}"]))]
     path: Option<String>,
+    /// Which signatures the App takes, beside what its source wants.
+    verify: Option<Verify>,
     /// The files are the objects.
     raw: Option<Empty>,
     /// The folder is for `kustomize build`. Found by itself when it holds a `kustomization.yaml`.
     kustomize: Option<Empty>,
     /// The folder is a Helm chart. Found by itself when it holds a `Chart.yaml`.
     helm: Option<Helm>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Verify {
+    /// Names that the source was given with its keys; whoever signed must be among them.
+    signed_by: Vec<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -376,7 +385,7 @@ struct Tenant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{APPLY, DRIFT, HELM, IGNORE, OVERRIDE, PATCH, SOURCE, SPEC};
+    use crate::app::{APPLY, DRIFT, HELM, IGNORE, OVERRIDE, PATCH, SOURCE, SPEC, VERIFY};
 
     /// A field, where it belongs.
     type Around = fn(&str) -> String;
@@ -396,6 +405,7 @@ mod tests {
             ("Apply", APPLY),
             ("Drift", DRIFT),
             ("Ignore", IGNORE),
+            ("Verify", VERIFY),
             ("Override", OVERRIDE),
             ("Patch", PATCH),
         ] {

@@ -149,3 +149,22 @@ fn anchors_work_within_a_file() {
     );
     assert_eq!(app.strategy.waves[1].settings.soak, 5 * MINUTE);
 }
+
+#[test]
+fn an_app_takes_only_the_signatures_that_it_names() {
+    let app =
+        parse("spec: {source: {verify: {signedBy: [platform, ada]}}, targets: {select: true}}\n");
+    let fault = |signers: &[&str]| {
+        app.signature_fault(signers).map(|fault| (fault.reason, fault.to_string()))
+    };
+    assert_eq!(fault(&["ada"]), None);
+    assert_eq!(fault(&["platform", "ada"]), None);
+    let (reason, text) = fault(&[]).unwrap();
+    assert_eq!(reason, Reason::CommitUnsigned);
+    assert!(text.contains("apps/web/app.yaml:4:25") && text.contains("--signed-by"), "{text}");
+    let (reason, text) = fault(&["ada", "eve"]).unwrap();
+    assert_eq!(reason, Reason::SignatureRefused);
+    assert!(text.contains("`eve`") && text.contains("`platform`, `ada`"), "{text}");
+    let open = parse("spec: {targets: {select: true}}\n");
+    assert_eq!(open.signature_fault(&[]), None);
+}

@@ -15,6 +15,7 @@ mod claims;
 mod gates;
 mod policy;
 mod preview;
+mod import;
 
 use std::collections::BTreeMap;
 

@@ -70,6 +70,106 @@ fn what_takes_data_with_it_is_marked() {
     assert_eq!((change.kind, change.grave), (ChangeKind::Removed, true));
 }
 
+/// What is said about one object of `db` that changes from `before` to `after`.
+fn undone(before: &str, after: &str) -> (Vec<String>, Vec<String>) {
+    let with = |text: &str| match text {
+        "" => repository(),
+        text => repository().file("apps/db/m/x.yaml", text),
+    };
+    let found = preview(&Kit::plain(), &with(before), &with(after), &fleet(2), None);
+    let change = found.apps[0].groups[0].changes[0].clone();
+    (change.hard_to_undo, change.immutable)
+}
+
+#[test]
+fn what_cannot_simply_be_undone_is_said_in_words() {
+    let claim = |size: &str| {
+        format!(
+            "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: data, namespace: shop}}\n\
+             spec: {{storageClassName: fast, resources: {{requests: {{storage: {size}}}}}}}\n"
+        )
+    };
+    let definition = |versions: &str| {
+        format!(
+            "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: a.b.c}}\n\
+             spec: {{versions: [{versions}]}}\n"
+        )
+    };
+    let set = |deleted: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: s, namespace: shop}}\n\
+             spec: {{persistentVolumeClaimRetentionPolicy: {{whenDeleted: {deleted}}}}}\n"
+        )
+    };
+    let (one, two) = ("{name: v1, storage: true}", "{name: v1}, {name: v2, storage: true}");
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n";
+    let kept = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, annotations: {tidegate.dev/prune: disabled}}\n";
+    for (before, after, said) in [
+        (
+            claim("1Gi"),
+            String::new(),
+            "PersistentVolumeClaim shop/data is removed, and what it holds with it",
+        ),
+        (
+            claim("1Gi"),
+            claim("2Gi"),
+            "PersistentVolumeClaim shop/data changes its size from 1Gi to 2Gi; a volume never shrinks",
+        ),
+        (
+            namespace.to_owned(),
+            String::new(),
+            "Namespace shop is removed, and all that is in it with it",
+        ),
+        (
+            definition(one),
+            String::new(),
+            "CustomResourceDefinition a.b.c is removed, and all objects of its kind with it",
+        ),
+        (
+            definition(one),
+            definition(two),
+            "CustomResourceDefinition a.b.c stores version v2 instead of v1",
+        ),
+        (
+            set("Delete"),
+            String::new(),
+            "StatefulSet shop/s is removed, and the claims that its retention policy gives up with it",
+        ),
+        (
+            config_map("x"),
+            format!("{}immutable: true\n", config_map("x")),
+            "ConfigMap shop/x becomes immutable for good",
+        ),
+    ] {
+        assert_eq!(undone(&before, &after).0, [said]);
+    }
+    for (before, after) in [
+        (String::new(), claim("1Gi")),
+        (kept.to_owned(), String::new()),
+        (set("Retain"), String::new()),
+        (config_map("x"), String::new()),
+    ] {
+        assert_eq!(undone(&before, &after).0, [""; 0], "{before} -> {after}");
+    }
+    let versions = undone(&definition(two), &definition("{name: v2, storage: true}")).0;
+    assert_eq!(versions, ["CustomResourceDefinition a.b.c gives up version v1"]);
+}
+
+#[test]
+fn what_api_servers_refuse_to_change_is_named() {
+    let job = |image: &str, more: &str| {
+        format!(
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: j, namespace: shop{more}}}\n\
+             spec: {{template: {{spec: {{containers: [{{name: a, image: {image}}}]}}}}}}\n"
+        )
+    };
+    assert_eq!(undone(&job("a", ""), &job("b", "")).1, ["spec.template"]);
+    let replaced = ", annotations: {tidegate.dev/recreate: 'true'}";
+    assert_eq!(undone(&job("a", ""), &job("b", replaced)).1, [""; 0]);
+    let sealed = |data: &str| format!("{}immutable: true\ndata: {{{data}}}\n", config_map("x"));
+    assert_eq!(undone(&sealed("a: b"), &sealed("a: c")).1, ["data"]);
+}
+
 #[test]
 fn what_cannot_be_rendered_is_a_fault_and_no_removal() {
     let head = repository().file("apps/db/m/b.yaml", "kind: [\n").without("apps/web/prod");

@@ -315,9 +315,13 @@ fn survey(view: &Arc<View>, bench: &Bench<Done>) -> Vec<Done> {
     let mut done = Vec::new();
     for (name, parsed) in all.apps {
         let reference = &view.snapshot.revision.reference;
-        let checked = parsed.and_then(|app| match app.reference_fault(reference) {
-            Some(other) => Err(vec![other]),
-            None => Ok(app),
+        let signers: Vec<_> = view.snapshot.signed_by.iter().map(|v| v.signer.as_str()).collect();
+        let checked = parsed.and_then(|app| {
+            let other = app.reference_fault(reference);
+            match other.or_else(|| app.signature_fault(&signers)) {
+                Some(fault) => Err(vec![fault]),
+                None => Ok(app),
+            }
         });
         match checked {
             Ok(app) => queue(view, bench, app),

@@ -65,6 +65,7 @@ pub(super) async fn add(
         auth: asked.auth,
         verify: asked.verify,
         webhook: asked.webhook,
+        commit_status: asked.commit_status,
         created_at: parts.clock.now(),
     };
     let config = SourceConfig::from(&record);

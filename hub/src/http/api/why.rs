@@ -151,6 +151,9 @@ fn of_app(parts: &Parts, app: &AppNow) -> WhyItem {
         }
         add_ways(&mut why, blocker.status);
     }
+    if let Some((subject, status)) = parts.forges.trouble(&app.name) {
+        why.chain.push(step(subject, &status));
+    }
     why.path = history::steps(app);
     once(&mut why.chain);
     causes_first(&mut why);

@@ -9,7 +9,7 @@ use model::{
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use rustls_pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 
-use super::{Artifact, Asker, Fault, oci, sha256};
+use super::{Artifact, Asker, Fault, Voucher, oci, sha256};
 
 /// Where the signature stands.
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
@@ -45,7 +45,7 @@ impl Keys {
         asker: &Asker<'_>,
         label: &str,
         digest: &str,
-    ) -> Result<String, Fault> {
+    ) -> Result<Voucher, Fault> {
         let what = format!("`{}` at {label}", all.config.url);
         let names = || {
             let names: Vec<_> =
@@ -90,8 +90,8 @@ impl Keys {
                 let message = format!("{what} is signed by `{}`, whose key {when}", signer.name);
                 return Err(Fault::new(Reason::SignatureRefused, message));
             }
-            let shown = sha256(point);
-            return Ok(format!("{} ({})", signer.name, shown.get(..16).unwrap_or_default()));
+            let key = sha256(point).get(..16).unwrap_or_default().to_owned();
+            return Ok(Voucher { signer: signer.name.clone(), key });
         }
         let message = format!("{what} is signed, and not by any of {}", names());
         Err(Fault::new(Reason::SignatureRefused, message))

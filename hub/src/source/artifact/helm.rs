@@ -87,7 +87,7 @@ pub(super) async fn find(
     }
     let parts = vec![Part { digest: digest.clone(), form: Form::Chart }];
     let rules = all.rules.clone();
-    let held = Held { rules, label, digest, parts, signed_by: None };
+    let held = Held { rules, label, digest, parts, vouchers: Vec::new() };
     if all.keys.is_some() {
         let message =
             format!("`{}`: charts of a Helm repository carry no cosign signature", all.config.url);

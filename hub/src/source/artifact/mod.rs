@@ -23,7 +23,7 @@ use model::{Commit, Digest, Reason, Revision, SourceName};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Look, Snapshot, SourceLimits,
+    Look, Snapshot, SourceLimits, Voucher,
     config::{ConfigError, SourceConfig},
     fault::Fault,
     follow::Follow,
@@ -73,7 +73,8 @@ struct Held {
     /// Its parts, in order.
     parts: Vec<Part>,
     /// Who signed it.
-    signed_by: Option<String>,
+    #[serde(default)]
+    vouchers: Vec<Voucher>,
 }
 
 /// A part of an artifact: a file in the folder, named by its SHA-256.
@@ -214,7 +215,8 @@ impl Artifact {
     fn held(&self) -> Option<Held> {
         let bytes = fs::read(self.dir.join(HELD)).ok()?;
         let held: Held = serde_json::from_slice(&bytes).ok()?;
-        (held.rules == self.rules).then_some(held)
+        let vouched = self.keys.is_none() || !held.vouchers.is_empty();
+        (held.rules == self.rules && vouched).then_some(held)
     }
 
     /// Parts first, then the file that names them: a crash in between leaves what was held before.
@@ -258,7 +260,7 @@ impl Artifact {
             author: None,
             subject: String::new(),
             committed_at: None,
-            signed_by: held.signed_by.clone(),
+            signed_by: held.vouchers.clone(),
             tree: Arc::new(files.tree),
         })
     }

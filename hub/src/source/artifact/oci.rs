@@ -84,9 +84,9 @@ pub(super) async fn find(
     if sha256(&manifest) != digest {
         return Err(all.invalid(format!("the manifest of {label} does not fit its digest")));
     }
-    let signed_by = match &all.keys {
-        Some(keys) => Some(keys.judge(all, asker, &label, &digest).await?),
-        None => None,
+    let vouchers = match &all.keys {
+        Some(keys) => vec![keys.judge(all, asker, &label, &digest).await?],
+        None => Vec::new(),
     };
     let manifest = read(all, &manifest)?;
     let (mut parts, mut bytes) = (Vec::new(), Vec::new());
@@ -111,7 +111,7 @@ pub(super) async fn find(
         parts.push(Part { digest, form });
     }
     let rules = all.rules.clone();
-    Ok(Found::New(Held { rules, label, digest, parts, signed_by }, bytes))
+    Ok(Found::New(Held { rules, label, digest, parts, vouchers }, bytes))
 }
 
 /// `https://host/v2/repository/REST`.

@@ -37,7 +37,7 @@ use tokio::sync::Notify;
 pub(super) use remote::{Remote, tidy};
 
 use super::{
-    Look, Snapshot, SourceLimits,
+    Look, Snapshot, SourceLimits, Voucher,
     config::{ConfigError, SourceConfig},
     fault::Fault,
     follow::{self, Follow},
@@ -302,14 +302,14 @@ impl Mirror {
         Err(Fault::new(Reason::GitUnreachable, message))
     }
 
-    /// Who signed, when signatures are wanted.
+    /// Who signed; nobody when no signature is wanted.
     fn signed_by(
         &self,
         repo: &Repository,
         label: &str,
         id: ObjectId,
-    ) -> Result<Option<String>, Fault> {
-        let Some(signers) = &self.signers else { return Ok(None) };
+    ) -> Result<Vec<Voucher>, Fault> {
+        let Some(signers) = &self.signers else { return Ok(Vec::new()) };
         let damaged = |error: gix::Error| fault::of_mirror(&self.remote.dir, &error);
         let mut names = Vec::new();
         if signers.mode != VerifyMode::Head {
@@ -344,7 +344,7 @@ impl Mirror {
             names.push(signers.judge(&what, signed.as_ref())?);
         }
         names.dedup();
-        Ok(Some(names.join(", ")))
+        Ok(names)
     }
 
     /// What was taken last: the name under which, and the target.

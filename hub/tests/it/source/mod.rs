@@ -9,10 +9,10 @@ mod refs;
 mod registry;
 mod remote;
 pub(crate) mod repository;
-mod server;
+pub(crate) mod server;
 mod signed;
 mod ssh;
-mod sshd;
+pub(crate) mod sshd;
 mod trouble;
 
 use std::{path::Path, time::Duration};

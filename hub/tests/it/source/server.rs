@@ -154,6 +154,11 @@ impl Server {
         self.shared.commands.lock().unwrap().len()
     }
 
+    /// Bodies of the requests so far.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.shared.commands.lock().unwrap().clone()
+    }
+
     /// How many requests carried this Git command.
     pub(crate) fn count(&self, command: &str) -> usize {
         let line = format!("command={command}");

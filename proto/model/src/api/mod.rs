@@ -16,7 +16,7 @@ pub use steer::{
 
 use crate::{
     Digest, Fix, Grant, Labels, Next, Reason, State,
-    source::{SourceAuth, SourceVerify, SourceWebhook},
+    source::{CommitStatus, SourceAuth, SourceVerify, SourceWebhook},
 };
 
 /// `apiVersion` of every document.
@@ -336,6 +336,9 @@ pub struct AddSource {
     /// Who may hint that there is something new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<SourceWebhook>,
+    /// Where the forge is told what became of commits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_status: Option<CommitStatus>,
 }
 
 /// Adds a cluster.

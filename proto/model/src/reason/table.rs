@@ -105,6 +105,9 @@ reasons! {
     SignatureRefused = "GIT-116", Failed, User, "Signature is not accepted",
         "Sign with a key that the source trusts, or add the signer to the source; the last release stays in force.",
         "The commit or tag is signed, but by a key that the source does not trust, outside the time in which it counts, or the signature does not fit.";
+    StatusNotTold = "GIT-117", Waiting, User, "Commit status not told",
+        "Give the source a token that may write commit statuses; rollouts do not wait for it.",
+        "The forge of a source did not take the status of a commit. After some tries the hub gives up until there is something else to say. Nothing else depends on it.";
     OciUnreachable = "OCI-101", Failed, Platform, "Registry unreachable",
         "Check the URL and the network of the hub; the last fetched revision stays in force.",
         "The hub could not reach the registry or chart repository of a source. Nothing is deleted.";
@@ -186,6 +189,9 @@ reasons! {
     TenantRefused = "RND-222", Failed, User, "Outside of what the source may do",
         "Narrow `targets.select` or the namespaces of the App, or ask whoever owns the policy.",
         "The policy binds this source to some clusters and namespaces, and the App reaches beyond them.";
+    NotImported = "RND-223", Waiting, User, "Not imported from another tool",
+        "Write it by hand where the report says so.",
+        "A field of another tool's file has no counterpart in an `app.yaml`, or one that means something else. The App is written without it.";
     NoTargets = "ROL-601", Failed, User, "Selector matches no cluster",
         "Correct `targets.select`, or label a cluster.",
         "No registered cluster matches the App's selector. Clusters that run the App keep it.";

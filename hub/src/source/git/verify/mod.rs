@@ -10,7 +10,7 @@ use model::{
     source::{Signer, SourceVerify, VerifyMode},
 };
 
-use crate::source::fault::Fault;
+use crate::source::{Voucher, fault::Fault};
 
 /// Longest signature, in bytes.
 const SIGNATURE_BYTES_MAX: usize = 64 << 10;
@@ -63,8 +63,8 @@ impl Signers {
         Ok(Signers { mode: verify.mode, all })
     }
 
-    /// Who signed `what`: `ada (SHA256:…)`.
-    pub(super) fn judge(&self, what: &str, signed: Option<&Signed>) -> Result<String, Fault> {
+    /// Who signed `what`.
+    pub(super) fn judge(&self, what: &str, signed: Option<&Signed>) -> Result<Voucher, Fault> {
         let refused = |why: String| Fault::new(Reason::SignatureRefused, format!("{what} {why}"));
         let Some(signed) = signed else {
             let message = format!("{what} is not signed; the source trusts {}", self.names());
@@ -90,7 +90,7 @@ impl Signers {
             let why = format!("is signed by {by} of `{name}` at {at}, {when} that key counts");
             return Err(refused(why));
         }
-        Ok(format!("{name} ({by})"))
+        Ok(Voucher { signer: name.clone(), key: by })
     }
 
     fn names(&self) -> String {
