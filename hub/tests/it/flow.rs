@@ -132,7 +132,8 @@ impl Flow {
             poll: interval,
         };
         let told = forge::start(parts, shutdown.clone()).unwrap();
-        let sessions = registry.clusters().values().map(|cluster| {
+        let records = registry.clusters();
+        let sessions = records.values().map(|cluster| {
             let session = fleet.connect(&cluster.uid, HelloInfo::default()).session;
             fleet.synced(&cluster.uid, session);
             (cluster.uid.clone(), session)
