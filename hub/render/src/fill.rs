@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use crate::{
     diagnostic::Position,
     fleet::Target,
+    guard::{Guard, stands},
     yaml::{Node, Value},
 };
 
@@ -111,6 +112,9 @@ impl Text {
             (Piece::Name, Some(c)) => Some(text(c.name.as_str())),
             (Piece::Label(_) | Piece::Fact(_) | Piece::Name, None) => None,
         };
+        if found.is_none() && !stands(Guard::Places) {
+            return Ok(text(""));
+        }
         found.ok_or_else(|| match piece {
             Piece::Label(label) => lacking(format!("labels.{label}")),
             Piece::Fact(path) => lacking(format!("facts.{path}")),

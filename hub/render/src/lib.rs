@@ -47,6 +47,7 @@ mod tools;
 mod yaml;
 mod tree;
 mod diagnostic;
+mod guard;
 pub mod limits;
 
 pub use app::{
@@ -58,6 +59,8 @@ pub use diagnostic::{Diagnostic, Position, Severity};
 pub use fill::{Text, Values};
 pub use fleet::{FleetCluster, Target};
 pub use forms::wants_tools;
+#[cfg(feature = "mutations")]
+pub use guard::{Guard, without};
 pub use import::{Imported, Origin, import};
 pub use kit::Kit;
 pub use lint::{lint, lint_fleet};

@@ -9,6 +9,7 @@ use model::{Choices, Digest, Manifest, ObjectEntry, ObjectKey, Reason};
 use crate::{
     canonical,
     diagnostic::{Diagnostic, Position},
+    guard::{Guard, stands},
     limits, secrets,
     yaml::{Node, Value, clip},
 };
@@ -73,12 +74,13 @@ impl Objects {
         let spot = Spot { file, at: node.at };
         match key(&spot, node) {
             Ok(key) => self.add(&spot, node, key),
-            Err(faults) => self.faults.extend(faults),
+            Err(faults) if stands(Guard::Shape) => self.faults.extend(faults),
+            Err(_) => {}
         }
     }
 
     fn add(&mut self, spot: &Spot<'_>, node: &Node, key: ObjectKey) {
-        if let Some((file, at)) = self.seen.get(&key) {
+        if let Some((file, at)) = self.seen.get(&key).filter(|_| stands(Guard::Twice)) {
             let line = if self.placed { format!(":{}", at.line) } else { String::new() };
             let message = format!("{key} stands twice, first in {file}{line}");
             self.faults.push(spot.fault(message).hint("remove or rename one of the two"));

@@ -9,6 +9,7 @@ use crate::{
     diagnostic::{Diagnostic, Position},
     fill::{Lacking, Text, Values},
     fleet::Target,
+    guard::{Guard, stands},
     template::Unresolved,
     yaml::clip,
 };
@@ -174,7 +175,7 @@ fn word(
     let word = text.fill(cluster)?;
     let ok = |c: char| c.is_ascii_alphanumeric() || ".-+".contains(c);
     let begins = word.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if begins && word.len() <= most && word.chars().all(ok) {
+    if begins && word.len() <= most && word.chars().all(ok) || !stands(Guard::Options) {
         return Ok(word);
     }
     let what = format!("`spec.source.helm.{field}` cannot be `{}`", clip(&word));

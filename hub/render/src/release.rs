@@ -12,6 +12,7 @@ use crate::{
     diagnostic::Diagnostic,
     fleet::{Target, named},
     forms,
+    guard::{Guard, stands},
     kit::Kit,
     limits,
     recipe::{self, Recipe, Unfit},
@@ -173,7 +174,7 @@ pub(crate) fn one(
     if !objects.faults.is_empty() {
         return Err(objects.faults);
     }
-    if objects.is_empty() {
+    if objects.is_empty() && stands(Guard::Empty) {
         let message = format!("`{}` gives no object", recipe.path);
         let fault = Diagnostic::error(Reason::RenderEmpty, &app.file, message).at(app.path_at);
         return Err(vec![fault]);

@@ -6,6 +6,7 @@ use model::{ObjectKey, Reason};
 
 use crate::{
     diagnostic::Diagnostic,
+    guard::{Guard, stands},
     yaml::{self, Node, Value},
 };
 
@@ -15,7 +16,8 @@ const ENCRYPTED: &str = "ENC[";
 /// Whether an object is a Secret with a value that can be read.
 pub(crate) fn is_plain(node: &Node) -> bool {
     let text = |key: &str| node.get(key).and_then(Node::text);
-    if text("kind") != Some("Secret") || text("apiVersion") != Some("v1") {
+    if text("kind") != Some("Secret") || text("apiVersion") != Some("v1") || !stands(Guard::Secrets)
+    {
         return false;
     }
     let sealed = node.get("sops").and_then(|sops| sops.get("mac")).is_some();

@@ -140,7 +140,9 @@ fn changed(key: &ObjectKey, before: &Json, after: &Json) -> Vec<String> {
         let size = |object: &Json| {
             object.pointer("/spec/resources/requests/storage").map(|size| match size {
                 Json::String(text) => text.clone(),
-                other => other.to_string(),
+                Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
+                    size.to_string()
+                }
             })
         };
         let (was, is) = (size(before), size(after));

@@ -10,6 +10,7 @@ use model::Reason;
 
 use crate::{
     diagnostic::Diagnostic,
+    guard::{Guard, stands},
     limits,
     tree::{EntryKind, Tree, TreeEntry, TreeError},
 };
@@ -236,6 +237,7 @@ impl Walk<'_> {
                     let lost = Lost::Link { path: shown.to_owned(), why };
                     return self.fault(lost.fault(Reason::PathMissing));
                 }
+                Err(Lost::Link { .. }) if !stands(Guard::Links) => return,
                 Err(Lost::Link { why, .. }) => {
                     let lost = Lost::Link { path: shown.to_owned(), why };
                     return self.fault(lost.fault(Reason::PathMissing));
@@ -247,7 +249,7 @@ impl Walk<'_> {
             PlaceKind::File { bytes } => {
                 self.found.push(Found { shown: shown.to_owned(), real: place.real, bytes });
             }
-            PlaceKind::Dir if above.contains(&place.real) => {
+            PlaceKind::Dir if above.contains(&place.real) && stands(Guard::Links) => {
                 let why = "the link leads back to a folder that it stands in".to_owned();
                 let lost = Lost::Link { path: shown.to_owned(), why };
                 self.fault(lost.fault(Reason::PathMissing));

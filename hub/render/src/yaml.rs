@@ -14,6 +14,7 @@ use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
 use crate::{
     diagnostic::{Diagnostic, Position},
+    guard::{Guard, stands},
     limits,
 };
 
@@ -223,12 +224,14 @@ fn document(file: &str, part: Part<'_>) -> Result<Option<Node>, Vec<Diagnostic>>
 }
 
 fn options() -> serde_saphyr::Options {
+    // Switched off it is ten times as many, so that the test ends.
+    let times = if stands(Guard::Bombs) { 1 } else { 10 };
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_documents: 1,
             max_depth: limits::YAML_DEPTH_MAX,
-            max_nodes: limits::YAML_NODES_MAX,
-            max_total_scalar_bytes: limits::YAML_TEXT_BYTES_MAX,
+            max_nodes: limits::YAML_NODES_MAX * times,
+            max_total_scalar_bytes: limits::YAML_TEXT_BYTES_MAX * times,
         },
         // Collected and reported all at once, with both places, by `duplicates`.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,

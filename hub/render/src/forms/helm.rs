@@ -9,6 +9,7 @@ use super::{
 use crate::{
     app::{App, HelmSettings},
     diagnostic::{Diagnostic, Position},
+    guard::{Guard, stands},
     kit::Kit,
     limits,
     objects::Objects,
@@ -49,7 +50,11 @@ pub(super) fn objects(
         arguments.extend(["--kube-version".to_owned(), version.clone()]);
     }
     for api in &settings.api_versions {
-        arguments.push(format!("--api-versions={api}"));
+        if stands(Guard::Options) {
+            arguments.push(format!("--api-versions={api}"));
+        } else {
+            arguments.push(api.clone());
+        }
     }
     for (number, part) in chart.values.iter().enumerate() {
         let (name, bytes) = match part {
@@ -66,7 +71,7 @@ pub(super) fn objects(
     }
     let mut job = Job::new(Tool::Helm, arguments);
     job.files = closure.files;
-    job.twice = twice;
+    job.twice = twice && stands(Guard::Random);
     let file = walk::join(path, "Chart.yaml");
     let output = kit.tools.run(&job).map_err(|error| {
         let fault = error.fault(Tool::Helm, &file);
@@ -112,6 +117,9 @@ fn values_file(
     at: Position,
 ) -> Result<Vec<u8>, Vec<Diagnostic>> {
     let fault = |message: String| {
+        if !stands(Guard::Values) {
+            return Ok(Vec::new());
+        }
         let fault = Diagnostic::error(Reason::PathMissing, &app.file, message).at(at);
         Err(vec![fault.hint("correct the path, or add the file")])
     };
@@ -184,6 +192,7 @@ fn dependencies(
                 let message = format!("charts are nested deeper than {NESTED_MAX}");
                 faults.push(missing(message).hint("does a chart depend on itself?"));
             }
+            Some(_) if !stands(Guard::Dependencies) => {}
             Some(from) => match closure.folder(tree, &from, &folder) {
                 Ok(()) => dependencies(tree, &from, &folder, closure, depth + 1)?,
                 Err(_) => faults.push(
@@ -193,7 +202,7 @@ fn dependencies(
             },
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(faults) }
+    if faults.is_empty() || !stands(Guard::Dependencies) { Ok(()) } else { Err(faults) }
 }
 
 /// Helm looks for this very ending.
@@ -219,7 +228,7 @@ fn templates(
         let text = String::from_utf8_lossy(bytes);
         for call in calls::calls(&text) {
             twice |= calls::CHANGING.contains(&call.name);
-            if call.name == "lookup" && !settings.empty_lookup {
+            if call.name == "lookup" && !settings.empty_lookup && stands(Guard::Lookup) {
                 let shown = format!("{path}{}", file.strip_prefix(CHART).unwrap_or(file));
                 let message = "`lookup` asks the cluster, and there is none while rendering";
                 let at = Position { line: call.line, column: 1 };

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     app::App,
     diagnostic::{Diagnostic, Position},
+    guard::{Guard, stands},
     kit::Kit,
     limits,
     objects::Objects,
@@ -45,6 +46,14 @@ pub(super) fn objects(
     }
     let file = reach.file(path).map_or_else(|| path.to_owned(), |(name, _)| name);
     let mut job = Job::new(Tool::Kustomize, vec!["build".to_owned(), here(path)]);
+    for (guard, option) in [
+        (Guard::Root, "--load-restrictor=LoadRestrictionsNone"),
+        (Guard::Plugins, "--enable-alpha-plugins"),
+    ] {
+        if !stands(guard) {
+            job.arguments.push(option.to_owned());
+        }
+    }
     job.files = reach.closure.files.clone();
     let output = kit.tools.run(&job).map_err(|e| vec![e.fault(Tool::Kustomize, &file)])?;
     let mut objects = Objects::of_output(!app.plain_secrets);
@@ -138,7 +147,7 @@ impl Reach<'_> {
     }
 
     fn forbidden(&mut self, file: &str, document: &Node) {
-        for field in RUNS_HELM {
+        for field in RUNS_HELM.iter().filter(|_| stands(Guard::Charts)) {
             if let Some(node) = document.get(field) {
                 let message = format!("`{field}` makes Kustomize fetch and run a chart");
                 let hint = "make the chart an App of its own, or commit what it renders";
@@ -158,6 +167,13 @@ impl Reach<'_> {
             return None;
         }
         let path = relative(folder, text);
+        let lost = path.as_ref().is_some_and(|path| walk::resolve(self.tree, path).is_err());
+        if (remote(text) && !stands(Guard::Remote))
+            || (path.is_none() && !stands(Guard::Outside))
+            || (lost && !(stands(Guard::Present) && stands(Guard::Links)))
+        {
+            return None;
+        }
         let place = path.as_ref().map(|path| (path, walk::resolve(self.tree, path)));
         match place {
             Some((path, Ok(Place { kind: PlaceKind::Dir, .. }))) => Some(path.clone()),
@@ -196,6 +212,9 @@ impl Reach<'_> {
     }
 
     fn function(&mut self, file: &str, at: Position) {
+        if !stands(Guard::Functions) {
+            return;
+        }
         let message = "it is a function: a program or container that would run while rendering";
         self.refuse(file, at, message.to_owned(), "commit what the function makes");
     }

@@ -16,6 +16,7 @@ use model::Reason;
 use crate::{
     app::{App, Form, HelmSettings},
     diagnostic::Diagnostic,
+    guard::{Guard, stands},
     kit::Kit,
     objects::Objects,
     recipe::Recipe,
@@ -79,6 +80,9 @@ pub(crate) fn detect(app: &App, tree: &dyn Tree, path: &str) -> Result<Detected,
         let fault = Diagnostic::error(Reason::AppInvalid, &app.file, message);
         Err(vec![fault.at(app.path_at).hint(hint)])
     };
+    if !stands(Guard::Form) {
+        return Ok(Detected::Plain);
+    }
     match (&app.form, chart, kustomization) {
         (Form::Helm(settings), true, _) => Ok(Detected::Helm(settings.clone())),
         (Form::Helm(_), false, _) => fault("helm", "point `path` to the folder of `Chart.yaml`"),

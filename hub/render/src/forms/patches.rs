@@ -8,6 +8,7 @@ use super::closure::relative;
 use crate::{
     app::App,
     diagnostic::Diagnostic,
+    guard::{Guard, stands},
     kit::Kit,
     objects::Objects,
     recipe::Recipe,
@@ -42,7 +43,8 @@ pub(super) fn patched(
                 }
                 patches.push(entry);
             }
-            Err(fault) => faults.push(fault),
+            Err(fault) if stands(Guard::Patches) => faults.push(fault),
+            Err(_) => {}
         }
     }
     if !faults.is_empty() {

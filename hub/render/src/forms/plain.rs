@@ -6,6 +6,7 @@ use super::KUSTOMIZATIONS;
 use crate::{
     app::App,
     diagnostic::Diagnostic,
+    guard::{Guard, stands},
     limits,
     objects::Objects,
     tree::Tree,
@@ -81,6 +82,7 @@ fn sort(app: &App, file: &Found) -> Sort {
     let dot = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     match name {
         _ if file.real == app.file => Sort::Skip,
+        "Chart.yaml" if !stands(Guard::Form) => Sort::Skip,
         _ if KUSTOMIZATIONS.contains(&name) => refuse("the folder is for Kustomize"),
         "Chart.yaml" => refuse("the folder is a Helm chart"),
         _ if ["yaml", "yml", "json"].contains(&dot.to_ascii_lowercase().as_str()) => Sort::Manifest,

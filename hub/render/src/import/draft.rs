@@ -61,10 +61,11 @@ impl Draft {
     /// Selects this cluster by a label that it has to be given.
     pub(super) fn choose(&mut self, cluster: &str, also: &[(String, String)]) {
         let label = self.own_label();
-        let also: String =
-            also.iter().map(|(key, value)| format!(" {key}={}", shell(value))).collect();
-        self.commands
-            .insert(format!("tidegate cluster label {} {label}=yes{also}", shell(cluster)));
+        let mut command = format!("tidegate cluster label {} {label}=yes", shell(cluster));
+        for (key, value) in also {
+            command.push_str(&format!(" {key}={}", shell(value)));
+        }
+        self.commands.insert(command);
         self.select = format!("labels.{label} == 'yes'");
     }
 
@@ -172,6 +173,6 @@ pub(super) fn wrapper(draft: &mut Draft, chart: &str, version: &str, repository:
     });
     let folder = format!("apps/{}/chart", draft.name);
     draft.beside.insert(format!("{folder}/Chart.yaml"), yaml::text(&text));
-    draft.path = "chart".to_owned();
+    "chart".clone_into(&mut draft.path);
     draft.commands.insert(format!("helm dependency update {folder}"));
 }

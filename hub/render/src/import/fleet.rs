@@ -101,15 +101,12 @@ fn bundle(import: &mut Import<'_>, file: &str, object: &Node, repositories: &[Re
     customizations(import, file, object, &mut draft);
     rollout(import, file, object, &mut draft);
     for on in list(object.get("dependsOn")) {
-        match text(on, &["name"])
-            .map(str::to_owned)
-            .and_then(|name| import.name(file, on.at, &name))
-        {
-            Some(app) => draft.depends_on.push(app.to_string()),
-            None => {
-                let hint = "write `before: {dependsOn: [{app: NAME}]}` into the waves";
-                import.note(file, on.at, "`dependsOn` by labels is not imported", hint);
-            }
+        let named = text(on, &["name"]).map(str::to_owned);
+        if let Some(app) = named.and_then(|name| import.name(file, on.at, &name)) {
+            draft.depends_on.push(app.to_string());
+        } else {
+            let hint = "write `before: {dependsOn: [{app: NAME}]}` into the waves";
+            import.note(file, on.at, "`dependsOn` by labels is not imported", hint);
         }
     }
     let hints = [
@@ -248,16 +245,8 @@ fn form(import: &mut Import<'_>, file: &str, object: &Node, folder: &str, draft:
     if !values.is_null() {
         settings["values"] = values;
     }
-    let known = [
-        "chart",
-        "repo",
-        "version",
-        "releaseName",
-        "values",
-        "valuesFiles",
-        "timeoutSeconds",
-        "maxHistory",
-    ];
+    let known =
+        ["chart", "repo", "version", "releaseName", "values", "valuesFiles", "timeoutSeconds"];
     let hints = [
         ("valuesFrom", "write them into `values`; a Secret stays in its cluster"),
         ("takeOwnership", "annotate objects with `tidegate.dev/adopt: always`"),

@@ -195,24 +195,35 @@ fn common(import: &mut Import<'_>, file: &str, spec: &Node, draft: &mut Draft) {
     }
 }
 
-fn release(import: &mut Import<'_>, file: &str, object: &Node, objects: &[Object]) {
-    let own = text(object, &["metadata", "name"]).unwrap_or_default();
-    let (Some(spec), Some(name)) = (object.get("spec"), import.name(file, object.at, own)) else {
-        return;
-    };
-    let mut draft = Draft::new(name, format!("Flux HelmRelease {own}"));
-    draft.choose(&cluster(file), &[]);
-    common(import, file, spec, &mut draft);
-    let mut helm = json!({});
-    let here = text(object, &["metadata", "namespace"]);
-    let namespace = text(spec, &["targetNamespace"]).or(here);
-    // What Flux names a release that goes into another namespace.
-    let usual =
-        text(spec, &["targetNamespace"]).map_or(own.to_owned(), |target| format!("{target}-{own}"));
-    helm["releaseName"] = json!(text(spec, &["releaseName"]).unwrap_or(&usual));
-    if let Some(namespace) = namespace {
-        helm["namespace"] = json!(namespace);
-    }
+/// Fields of a `HelmRelease` that are read, or mean nothing here.
+const RELEASE: [&str; 12] = [
+    "chart",
+    "interval",
+    "timeout",
+    "suspend",
+    "dependsOn",
+    "releaseName",
+    "targetNamespace",
+    "values",
+    "valuesFrom",
+    "maxHistory",
+    "driftDetection",
+    "storageNamespace",
+];
+
+/// What to do about others.
+const RELEASE_HINTS: &[(&str, &str)] = &[
+    ("install", "definitions in `crds/` belong to the App; failed applies are tried again"),
+    ("upgrade", "`onFailure: rollback` below `spec.rollout` returns to what was good"),
+    ("rollback", "`onFailure: rollback` below `spec.rollout` returns to what was good"),
+    ("postRenderers", "write the patches as `spec.overrides`"),
+    ("test", "hooks for tests are left out"),
+    ("serviceAccountName", "write a tenant into the hub's policy file"),
+    ("kubeConfig", "run an agent in that cluster and select it by its labels"),
+];
+
+/// Values, and those of ConfigMaps that stand in the repository.
+fn values(import: &mut Import<'_>, file: &str, spec: &Node, objects: &[Object]) -> Json {
     let mut values = spec.get("values").map_or(Json::Null, |values| plain(canonical::json(values)));
     for from in list(spec.get("valuesFrom")) {
         let message = format!(
@@ -234,6 +245,28 @@ fn release(import: &mut Import<'_>, file: &str, object: &Node, objects: &[Object
             ),
         }
     }
+    values
+}
+
+fn release(import: &mut Import<'_>, file: &str, object: &Node, objects: &[Object]) {
+    let own = text(object, &["metadata", "name"]).unwrap_or_default();
+    let (Some(spec), Some(name)) = (object.get("spec"), import.name(file, object.at, own)) else {
+        return;
+    };
+    let mut draft = Draft::new(name, format!("Flux HelmRelease {own}"));
+    draft.choose(&cluster(file), &[]);
+    common(import, file, spec, &mut draft);
+    let mut helm = json!({});
+    let here = text(object, &["metadata", "namespace"]);
+    let namespace = text(spec, &["targetNamespace"]).or(here);
+    // What Flux names a release that goes into another namespace.
+    let usual =
+        text(spec, &["targetNamespace"]).map_or(own.to_owned(), |target| format!("{target}-{own}"));
+    helm["releaseName"] = json!(text(spec, &["releaseName"]).unwrap_or(&usual));
+    if let Some(namespace) = namespace {
+        helm["namespace"] = json!(namespace);
+    }
+    let values = values(import, file, spec, objects);
     let chart = spec.get("chart").and_then(|chart| chart.get("spec"));
     let Some(chart) = chart else {
         let hint = "add the chart with `tidegate source add oci://…`, or as a dependency of a chart in Git";
@@ -265,30 +298,7 @@ fn release(import: &mut Import<'_>, file: &str, object: &Node, objects: &[Object
         import.note(file, chart.at, message, hint);
     }
     draft.form = Some(("helm", helm));
-    let known = [
-        "chart",
-        "interval",
-        "timeout",
-        "suspend",
-        "dependsOn",
-        "releaseName",
-        "targetNamespace",
-        "values",
-        "valuesFrom",
-        "maxHistory",
-        "driftDetection",
-        "storageNamespace",
-    ];
-    let hints = [
-        ("install", "definitions in `crds/` belong to the App; failed applies are tried again"),
-        ("upgrade", "`onFailure: rollback` below `spec.rollout` returns to what was good"),
-        ("rollback", "`onFailure: rollback` below `spec.rollout` returns to what was good"),
-        ("postRenderers", "write the patches as `spec.overrides`"),
-        ("test", "hooks for tests are left out"),
-        ("serviceAccountName", "write a tenant into the hub's policy file"),
-        ("kubeConfig", "run an agent in that cluster and select it by its labels"),
-    ];
-    import.rest(file, "spec", Some(spec), &known, &hints);
+    import.rest(file, "spec", Some(spec), &RELEASE, RELEASE_HINTS);
     import.add(file, object.at, draft);
 }
 

@@ -5,6 +5,7 @@
 mod walls;
 mod tools;
 mod hostile;
+mod guards;
 mod variants;
 mod equal;
 

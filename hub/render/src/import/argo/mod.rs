@@ -263,18 +263,14 @@ fn namespace(import: &mut Import<'_>, file: &str, spec: &Node, draft: &mut Draft
     if draft.form.is_none() && import.has(&crate::walk::join(folder, "Chart.yaml")) {
         draft.form = Some(("helm", json!({})));
     }
-    match &mut draft.form {
-        Some(("helm", settings)) => {
-            if settings.get("namespace").is_none() {
-                settings["namespace"] = json!(namespace);
-            }
+    if let Some(("helm", settings)) = &mut draft.form {
+        if settings.get("namespace").is_none() {
+            settings["namespace"] = json!(namespace);
         }
-        Some(_) | None => {
-            let message = format!("objects that name no namespace went to `{namespace}`");
-            let hint =
-                "write it into the manifests, or as `namespace:` into the `kustomization.yaml`";
-            import.note(file, node.at, message, hint);
-        }
+    } else {
+        let message = format!("objects that name no namespace went to `{namespace}`");
+        let hint = "write it into the manifests, or as `namespace:` into the `kustomization.yaml`";
+        import.note(file, node.at, message, hint);
     }
 }
 

@@ -22,8 +22,8 @@ pub(super) struct Scope {
 /// Values with placeholders put into our form.
 pub(super) fn places(json: Json, scope: &Scope) -> Json {
     match json {
-        Json::String(text) if text.contains("{{") => {
-            filled(&text, scope).map_or(Json::String(text), Json::String)
+        Json::String(ref text) if text.contains("{{") => {
+            filled(text, scope).map_or_else(|_| Json::String(text.clone()), Json::String)
         }
         Json::Array(items) => {
             Json::Array(items.into_iter().map(|item| places(item, scope)).collect())
@@ -31,7 +31,7 @@ pub(super) fn places(json: Json, scope: &Scope) -> Json {
         Json::Object(map) => {
             Json::Object(map.into_iter().map(|(k, v)| (k, places(v, scope))).collect())
         }
-        other => plain(other),
+        Json::String(_) | Json::Null | Json::Bool(_) | Json::Number(_) => plain(json),
     }
 }
 

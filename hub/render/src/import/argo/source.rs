@@ -101,6 +101,21 @@ pub(super) fn source(
     }
 }
 
+/// Fields of `source.helm` that are read, or mean nothing here.
+const HELM: [&str; 11] = [
+    "releaseName",
+    "valueFiles",
+    "values",
+    "valuesObject",
+    "parameters",
+    "skipCrds",
+    "kubeVersion",
+    "apiVersions",
+    "namespace",
+    "version",
+    "passCredentials",
+];
+
 /// `source.helm`.
 fn settings(import: &mut Import<'_>, file: &str, helm: &Node, scope: &Scope) -> Json {
     let mut out = json!({});
@@ -155,24 +170,11 @@ fn settings(import: &mut Import<'_>, file: &str, helm: &Node, scope: &Scope) -> 
             out[key] = canonical::json(given);
         }
     }
-    let known = [
-        "releaseName",
-        "valueFiles",
-        "values",
-        "valuesObject",
-        "parameters",
-        "skipCrds",
-        "kubeVersion",
-        "apiVersions",
-        "namespace",
-        "version",
-        "passCredentials",
-    ];
     let hints = [
         ("fileParameters", "put the content into a file of the chart"),
         ("ignoreMissingValueFiles", "a file that is missing is always an error here"),
     ];
-    import.rest(file, "helm", Some(helm), &known, &hints);
+    import.rest(file, "helm", Some(helm), &HELM, &hints);
     out
 }
 
@@ -186,8 +188,7 @@ fn typed(node: &Node, string: bool) -> Json {
             "null" => Json::Null,
             number => number.parse::<i64>().map_or_else(|_| json!(number), |number| json!(number)),
         },
-        Some(_) => json,
         None if string => json!(json.to_string()),
-        None => json,
+        Some(_) | None => json,
     }
 }
