@@ -63,7 +63,7 @@ pub use forms::wants_tools;
 pub use guard::{Guard, without};
 pub use import::{Imported, Origin, import};
 pub use kit::Kit;
-pub use lint::{lint, lint_fleet};
+pub use lint::{circular, lint, lint_fleet};
 pub use place::{Placement, place};
 pub use policy::Policy;
 pub use preview::{AppChange, Change, ChangeKind, Group, Preview, WaveChange, preview};

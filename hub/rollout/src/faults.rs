@@ -19,6 +19,11 @@ const APPROVALS_MAX: u32 = 10;
 const EVERY_MIN: u64 = 10;
 
 impl Strategy {
+    /// The Apps that its waves wait for.
+    pub fn waits_for(&self) -> BTreeSet<AppName> {
+        self.waves.iter().flat_map(|w| &w.before.depends_on).map(|on| on.app.clone()).collect()
+    }
+
     /// What its types cannot forbid.
     pub fn faults(&self) -> Vec<PlanFault> {
         let mut faults = Vec::new();

@@ -12,11 +12,11 @@ use sandbox::Renderers;
 use tokio::sync::watch;
 
 use super::{
-    Desk, Fleet,
+    Desk, Fleet, circle,
     claims::Claims,
     feed::{Feed, Watch},
     handle::{Asked, Board, CommandError},
-    offer::{Found, News, Offered, Offers, Survey},
+    offer::{Found, News, Offered, Offers, Ready, Survey},
     slot::{AppNow, Shown, Slot},
     undo,
 };
@@ -93,7 +93,7 @@ pub(super) struct Engine {
     parts: Parts,
     offers: Offers,
     claims: Claims,
-    /// What was rendered and waits for another App to give an object up.
+    /// What was rendered and waits for another App to give an object up, or not to wait for it.
     blocked: BTreeMap<AppName, Found>,
     watch: Watch,
     slots: BTreeMap<AppName, Slot>,
@@ -193,6 +193,7 @@ impl Engine {
 
     /// Learns which Apps a source has.
     fn survey(&mut self, survey: &Survey) {
+        let mut left = false;
         for (name, slot) in &mut self.slots {
             if slot.source.as_ref() != Some(&survey.source) || survey.apps.contains(name) {
                 continue;
@@ -203,44 +204,53 @@ impl Engine {
                 gone(slot, "its `app.yaml` is no longer in the source");
                 self.claims.forget(name);
                 self.blocked.remove(name);
+                left = true;
             }
             slot.offer.fault_at = Some(survey.revision.clone());
         }
+        if left {
+            // What went may be what others wait for.
+            for found in std::mem::take(&mut self.blocked).into_values() {
+                self.take(found);
+            }
+        }
     }
 
-    /// Takes what was rendered, unless another App holds an object of it on one of its clusters.
+    /// Takes what was rendered, unless another App holds an object of it on one of its clusters, or it would wait
+    /// for itself by way of others.
     fn take(&mut self, found: Found) {
         let mut open = vec![found];
         while let Some(found) = open.pop() {
             let app = found.app.clone();
             self.blocked.remove(&app);
-            let held = match &found.offer {
-                Offered::Candidate(ready) => Some(ready.held.clone()),
-                Offered::Fault { .. } => None,
+            let Offered::Candidate(ready) = &found.offer else {
+                self.accept(found);
+                continue;
             };
-            let conflict = held.as_ref().and_then(|held| self.claims.conflict(&app, held));
-            let Some((key, other)) = conflict else {
-                if self.accept(found)
-                    && let Some(held) = held
-                {
+            let Some(status) = self.refusal(&app, ready) else {
+                let held = ready.held.clone();
+                if self.accept(found) {
                     self.claims.take(&app, held);
                     // What it gave up may be what others wait for.
                     open.extend(std::mem::take(&mut self.blocked).into_values());
                 }
                 continue;
             };
-            let message =
-                format!("App `{other}` holds {key} on a cluster that App `{app}` selects");
-            let Found { source, offer, .. } = &found;
-            let revision = match offer {
-                Offered::Candidate(ready) => ready.candidate.revision().to_string(),
-                Offered::Fault { revision, .. } => revision.clone(),
-            };
-            let status = Status::because(Reason::ObjectClaimedTwice, message);
+            let revision = ready.candidate.revision().to_string();
             let offer = Offered::Fault { status, revision };
-            self.accept(Found { source: source.clone(), app: app.clone(), offer });
+            self.accept(Found { source: found.source.clone(), app: app.clone(), offer });
             self.blocked.insert(app, found);
         }
+    }
+
+    /// What stands between the offer of an App and the other Apps.
+    fn refusal(&self, app: &AppName, ready: &Ready) -> Option<Status> {
+        if let Some((key, other)) = self.claims.conflict(app, &ready.held) {
+            let message =
+                format!("App `{other}` holds {key} on a cluster that App `{app}` selects");
+            return Some(Status::because(Reason::ObjectClaimedTwice, message));
+        }
+        circle::closed_by(app, &ready.candidate.strategy, &self.slots)
     }
 
     /// Puts an offer into its slot; `false` when another source holds an App of that name.

@@ -15,6 +15,7 @@ mod driver;
 mod offer;
 mod undo;
 mod claims;
+mod circle;
 mod bench;
 mod feed;
 mod slot;

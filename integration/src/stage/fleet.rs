@@ -36,6 +36,8 @@ pub struct Stage {
     pub otlp: Option<String>,
     /// Further options of agents that are started from now on.
     pub agent_options: Vec<String>,
+    /// Further flags of the hub.
+    pub hub_flags: Vec<String>,
 }
 
 /// How a command ended.
@@ -77,6 +79,7 @@ impl Stage {
             poll: "200ms",
             otlp: None,
             agent_options: Vec::new(),
+            hub_flags: Vec::new(),
         })
     }
 
@@ -130,6 +133,7 @@ impl Stage {
         if let Some(url) = &self.otlp {
             arguments.extend(["--otlp".to_owned(), url.clone()]);
         }
+        arguments.extend(self.hub_flags.iter().cloned());
         let log = self.log_file("hub");
         let mut hub = Process::start(Plan {
             name: "tidegate-hub".to_owned(),

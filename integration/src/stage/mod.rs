@@ -5,6 +5,7 @@
 //! could have typed.
 
 mod fleet;
+mod prometheus;
 mod programs;
 mod repository;
 
@@ -12,6 +13,7 @@ use std::{fmt, io, path::PathBuf};
 
 pub use fleet::{Answer, Stage};
 pub use programs::{Programs, programs};
+pub use prometheus::Prometheus;
 pub use repository::Repository;
 
 use crate::kubernetes;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ::rollout::Members;
 use model::{Selector, api::List};
-use render::{App, FleetCluster, place};
+use render::{App, FleetCluster, Placement, Tree, place};
 use serde::Serialize;
 
 use super::offline;
@@ -40,14 +40,20 @@ struct Item {
     wave: Option<String>,
 }
 
-/// A clause of a selector and what it says of one cluster.
+/// A clause of a rule and what it says of one cluster.
 #[derive(Debug, Serialize)]
 struct Clause {
+    /// `select`, `exclude` or `wave`.
     rule: &'static str,
+    /// Which wave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wave: Option<String>,
     #[serde(rename = "clause")]
     text: String,
     holds: bool,
     why: Option<String>,
+    file: String,
+    line: Option<usize>,
 }
 
 /// Runs it. `--explain` answers 0 when the cluster is selected and 1 when it is not.
@@ -61,8 +67,7 @@ pub(crate) fn run(args: &Args, hub: Option<&Hub>, output: Output) -> Result<Exit
         let cluster = clusters.iter().find(|c| c.name.as_str() == name).ok_or_else(|| {
             Error::new(Exit::NotFound, format!("there is no cluster `{name}` in the fleet"))
         })?;
-        let wave = placed.wave_of(&cluster.uid).map(|spec| spec.name.to_string());
-        return explain(&app, cluster, wave, output);
+        return explain(&*tree, &app, &placed, cluster, output);
     }
     for fault in &placed.faults {
         output.say(&fault.to_string());
@@ -95,57 +100,150 @@ pub(crate) fn run(args: &Args, hub: Option<&Hub>, output: Output) -> Result<Exit
 }
 
 fn explain(
+    tree: &dyn Tree,
     app: &App,
+    placed: &Placement<'_>,
     cluster: &FleetCluster,
-    wave: Option<String>,
     output: Output,
 ) -> Result<Exit, Error> {
     let selected = app.targets.selects(&cluster.labels, &cluster.facts);
-    let mut clauses = clauses("select", &app.targets.select, cluster);
-    if let Some(exclude) = &app.targets.exclude {
-        clauses.extend(self::clauses("exclude", exclude, cluster));
-    }
-    for spec in &app.strategy.waves {
-        if let Members::Select(selector) | Members::Take { select: Some(selector), .. } =
-            &spec.members
-            && wave.as_deref() == Some(spec.name.as_str())
-        {
-            clauses.extend(self::clauses("wave", selector, cluster));
-        }
-    }
+    let wave = placed.wave_of(&cluster.uid).map(|spec| spec.name.to_string());
+    let text = tree.read(&app.file).unwrap_or_default();
+    let rules = Rules { app, cluster, text: &String::from_utf8_lossy(&text) };
+    let mut clauses = rules.of_targets();
     let yes = selected == Ok(true);
+    if yes {
+        clauses.extend(rules.of_waves(wave.as_deref()));
+    }
+    let faults: Vec<_> = placed.faults.iter().map(ToString::to_string).collect();
     if output.format == Format::Json {
         let document = serde_json::json!({
             "apiVersion": model::api::API_VERSION,
             "app": app.name, "cluster": cluster.name, "selected": yes, "wave": wave,
-            "clauses": clauses,
+            "clauses": clauses, "faults": faults,
         });
         Output::json(&document)?;
     } else {
         let not = if yes { "" } else { "not " };
-        let place = wave.map(|wave| format!(", in wave {wave}")).unwrap_or_default();
+        let place = match (&wave, yes) {
+            (Some(wave), _) => format!(", in wave {wave}"),
+            (None, true) => ", in no wave".to_owned(),
+            (None, false) => String::new(),
+        };
         let mut lines = vec![format!("{} on {}: {not}selected{place}", app.name, cluster.name)];
-        for clause in clauses {
-            let mark = if clause.holds { "yes" } else { "no " };
-            let why = clause.why.map(|why| format!("   ({why})")).unwrap_or_default();
-            lines.push(format!("  {mark}  {:<8}{}{why}", clause.rule, clause.text));
-        }
+        lines.extend(clauses.iter().map(Clause::line));
         if let Err(error) = &selected {
             lines.push(format!("  {error}"));
+        }
+        if yes && wave.is_none() {
+            lines.extend(faults.iter().map(|fault| format!("  {fault}")));
         }
         Output::data(&safe(&lines.join("\n")))?;
     }
     Ok(if yes { Exit::Fine } else { Exit::No })
 }
 
-/// The clauses of a selector, each asked alone.
-fn clauses(rule: &'static str, selector: &Selector, cluster: &FleetCluster) -> Vec<Clause> {
-    let one = |text: &str| {
-        let clause = Selector::parse(text).ok()?;
-        let holds = clause.matches(&cluster.labels, &cluster.facts).unwrap_or(false);
-        Some(Clause { rule, text: text.to_owned(), holds, why: speaks_of(text, cluster) })
-    };
-    split(selector.as_str()).into_iter().filter_map(one).collect()
+impl Clause {
+    /// `yes  select  labels.app == 'yes'   (labels.app is `yes`)   apps/web/app.yaml:7`.
+    fn line(&self) -> String {
+        let mark = if self.holds { "yes" } else { "no " };
+        let rule = self.wave.as_ref().map_or(self.rule.to_owned(), |wave| format!("wave {wave}"));
+        let why = self.why.as_ref().map(|why| format!("   ({why})")).unwrap_or_default();
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
+        format!("  {mark}  {rule:<12}{}{why}   {}{line}", self.text, self.file)
+    }
+}
+
+/// What decides about one cluster, with its places in the file.
+struct Rules<'a> {
+    app: &'a App,
+    cluster: &'a FleetCluster,
+    text: &'a str,
+}
+
+impl Rules<'_> {
+    fn of_targets(&self) -> Vec<Clause> {
+        let targets = &self.app.targets;
+        let line = self.line_of(0, "select:", targets.select.as_str());
+        let mut clauses = self.clauses("select", None, &targets.select, line);
+        if let Some(exclude) = &targets.exclude {
+            let line = self.line_of(0, "exclude:", exclude.as_str());
+            clauses.extend(self.clauses("exclude", None, exclude, line));
+        }
+        clauses
+    }
+
+    /// The waves up to the one that takes the cluster: the first that matches does.
+    fn of_waves(&self, own: Option<&str>) -> Vec<Clause> {
+        let mut clauses = Vec::new();
+        let begin = self.line_of(0, "waves:", "").unwrap_or_default();
+        for spec in &self.app.strategy.waves {
+            let name = spec.name.as_str();
+            let step = |own: &str| {
+                own.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            };
+            let is_own = own == Some(name) || !spec.ramp.is_empty() && own.is_some_and(step);
+            let at = self.line_of(begin, "name:", name);
+            let said = |text: String, why: Option<&str>| Clause {
+                rule: "wave",
+                wave: Some(name.to_owned()),
+                text,
+                holds: is_own,
+                why: why.map(str::to_owned),
+                file: self.app.file.clone(),
+                line: at,
+            };
+            match &spec.members {
+                Members::Select(selector) => {
+                    let line = self.line_of(at.unwrap_or(1) - 1, "select:", selector.as_str());
+                    clauses.extend(self.clauses("wave", Some(name), selector, line.or(at)));
+                }
+                Members::Take { select, count, .. } => {
+                    if let Some(selector) = select {
+                        clauses.extend(self.clauses("wave", Some(name), selector, at));
+                    }
+                    let why = (!is_own).then_some("others come first, by the order of the App");
+                    clauses.push(said(format!("takes {count}"), why));
+                }
+                Members::Rest => clauses.push(said("takes the rest".to_owned(), None)),
+            }
+            if is_own {
+                break;
+            }
+        }
+        clauses
+    }
+
+    /// The clauses of a selector, each asked alone.
+    fn clauses(
+        &self,
+        rule: &'static str,
+        wave: Option<&str>,
+        selector: &Selector,
+        line: Option<usize>,
+    ) -> Vec<Clause> {
+        let FleetCluster { labels, facts, .. } = self.cluster;
+        let one = |text: &str| {
+            let clause = Selector::parse(text).ok()?;
+            Some(Clause {
+                rule,
+                wave: wave.map(str::to_owned),
+                text: text.to_owned(),
+                holds: clause.matches(labels, facts).unwrap_or(false),
+                why: speaks_of(text, self.cluster),
+                file: self.app.file.clone(),
+                line,
+            })
+        };
+        split(selector.as_str()).into_iter().filter_map(one).collect()
+    }
+
+    /// The first line from `from` on (counted from 0) that has the key and the value; from 1.
+    fn line_of(&self, from: usize, key: &str, value: &str) -> Option<usize> {
+        let mut lines = self.text.lines().enumerate().skip(from);
+        let has = |line: &str| line.contains(key) && line.contains(value);
+        lines.find(|(_, line)| has(line)).map(|(number, _)| number + 1)
+    }
 }
 
 /// What the labels are that a clause speaks of.

@@ -6,4 +6,5 @@ mod desk;
 mod diff;
 mod plan;
 mod simulate;
+mod targets;
 mod watch;

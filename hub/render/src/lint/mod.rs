@@ -4,6 +4,8 @@ mod claims;
 mod gates;
 mod overlap;
 
+use std::collections::BTreeSet;
+
 use model::Reason;
 
 use crate::{
@@ -18,9 +20,15 @@ use crate::{
 };
 use claims::Claims;
 use gates::Waits;
+pub use gates::circular;
 
-/// Checks a repository without a fleet: every App, and every folder that its path can lead to.
-pub fn lint(kit: &Kit<'_>, tree: &dyn Tree) -> Vec<Diagnostic> {
+/// Checks a repository without a fleet: every App, and every folder that its path can lead to. A wave that waits
+/// for a blocker which is not among those that the hub knows is a fault, when these are given.
+pub fn lint(
+    kit: &Kit<'_>,
+    tree: &dyn Tree,
+    blockers: Option<&BTreeSet<String>>,
+) -> Vec<Diagnostic> {
     let mut claims = Claims::default();
     let mut waits = Waits::default();
     let mut faults = check(tree, |app| {
@@ -29,11 +37,19 @@ pub fn lint(kit: &Kit<'_>, tree: &dyn Tree) -> Vec<Diagnostic> {
     });
     faults.extend(claims.faults());
     faults.extend(waits.circle());
+    if blockers.is_some() {
+        faults.extend(waits.unproduced(blockers));
+    }
     sorted(faults)
 }
 
 /// Checks a repository against a fleet: what each cluster would run, and in which wave.
-pub fn lint_fleet(kit: &Kit<'_>, tree: &dyn Tree, clusters: &[FleetCluster]) -> Vec<Diagnostic> {
+pub fn lint_fleet(
+    kit: &Kit<'_>,
+    tree: &dyn Tree,
+    blockers: Option<&BTreeSet<String>>,
+    clusters: &[FleetCluster],
+) -> Vec<Diagnostic> {
     let mut claims = Claims::default();
     let mut waits = Waits::default();
     let mut faults = check(tree, |app| {
@@ -44,7 +60,8 @@ pub fn lint_fleet(kit: &Kit<'_>, tree: &dyn Tree, clusters: &[FleetCluster]) -> 
     });
     faults.extend(claims.faults());
     faults.extend(waits.circle());
-    faults.extend(waits.without_producer());
+    faults.extend(waits.unproduced(blockers));
+    faults.extend(waits.elsewhere());
     sorted(faults)
 }
 

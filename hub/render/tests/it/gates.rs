@@ -36,3 +36,16 @@ fn what_nobody_here_produces_is_a_warning_when_a_fleet_is_given() {
     assert!(said.iter().any(|m| m.contains("blocker `incident`")), "{faults:?}");
     assert!(said.iter().any(|m| m.contains("`other` waits for `elsewhere`")), "{faults:?}");
 }
+
+#[test]
+fn a_blocker_that_the_hub_never_heard_of_is_a_fault_when_it_was_asked() {
+    let tree = tree("blockers: [incident, freeze]", "");
+    let known = ["freeze".to_owned()].into();
+    let faults = render::lint(&Kit::plain(), &tree, Some(&known));
+    let codes: Vec<_> = faults.iter().map(|f| (f.reason.code(), f.is_error())).collect();
+    assert_eq!(codes, [("GAT-615", true)], "{faults:?}");
+    assert!(faults[0].message.contains("`all` waits for the blocker `incident`"), "{faults:?}");
+    assert!(faults[0].next_step().contains("tidegate blocker clear incident"), "{faults:?}");
+    let both = ["freeze".to_owned(), "incident".to_owned()].into();
+    assert_eq!(render::lint(&Kit::plain(), &tree, Some(&both)), []);
+}

@@ -56,11 +56,11 @@ fn rendered_for(app: &App, tree: &dyn Tree, labels: &Labels) -> Result<Rendered,
 }
 
 fn lint(tree: &dyn Tree) -> Vec<Diagnostic> {
-    render::lint(&Kit::plain(), tree)
+    render::lint(&Kit::plain(), tree, None)
 }
 
 fn lint_fleet(tree: &dyn Tree, clusters: &[FleetCluster]) -> Vec<Diagnostic> {
-    render::lint_fleet(&Kit::plain(), tree, clusters)
+    render::lint_fleet(&Kit::plain(), tree, None, clusters)
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {

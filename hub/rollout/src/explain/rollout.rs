@@ -106,7 +106,8 @@ fn halted(look: Look<'_>, rollout: &Rollout, cause: &Cause, at: jiff::Timestamp)
             (Some(wave), status.fix("roll back", back).fix("go on", resume))
         }
     };
-    let index = wave.and_then(|name| rollout.waves.iter().position(|w| w.spec.name == *name));
+    let named = wave.and_then(|name| rollout.waves.iter().position(|w| w.spec.name == *name));
+    let index = named.or(matches!(cause, Cause::RollbackFailed { .. }).then_some(0));
     let clusters = index.map(|i| failures(look, rollout, i).0).unwrap_or_default();
     Blocker { status: status.since(at), wave: wave.cloned(), clusters }
 }
@@ -120,13 +121,19 @@ fn failures(look: Look<'_>, rollout: &Rollout, index: usize) -> (Vec<ClusterUid>
     (failed.into_iter().map(|(uid, _)| uid.clone()).collect(), names)
 }
 
-/// `3 updated, 1 failed, 2 deferred` of a wave.
+/// What a wave that took too long lacks: the clusters that are not done, or else what it still has to prove.
 fn standing(look: Look<'_>, rollout: &Rollout, wave: &model::WaveName) -> String {
     let index = rollout.waves.iter().position(|w| w.spec.name == *wave).unwrap_or_default();
     let mut open: Held<'_> = rollout.members_of(index).collect();
     open.retain(|(_, m)| !matches!(m.state, MemberState::Updated | MemberState::Unchanged));
     if open.is_empty() {
-        return "soak not reached".to_owned();
+        let missing = proving(look, rollout, index);
+        let missing: Vec<_> = missing.iter().map(|b| b.status.message().to_owned()).collect();
+        return if missing.is_empty() {
+            "nothing is missing now".to_owned()
+        } else {
+            missing.join("; ")
+        };
     }
     words::list(open.iter().map(|(uid, m)| words::flight(look, rollout, uid, m)))
 }

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use super::{
     Fleet,
     bench::{Bench, Lane, Subject},
+    circle,
     claims::Held,
     driver::Parts,
     slot::Offer,
@@ -299,7 +300,10 @@ impl View {
 
 /// Reads which Apps there are, and queues each.
 fn survey(view: &Arc<View>, bench: &Bench<Done>) -> Vec<Done> {
-    let all = render::apps(&*view.snapshot.tree);
+    let mut all = render::apps(&*view.snapshot.tree);
+    for (name, fault) in circle::within(all.apps.values().flatten()) {
+        all.apps.insert(name, Err(vec![fault]));
+    }
     for fault in &all.diagnostics {
         tracing::warn!(source = %view.source, revision = %view.snapshot.revision, "{fault}");
     }

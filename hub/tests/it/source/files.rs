@@ -73,7 +73,7 @@ async fn a_fetched_commit_renders() {
     until_at(&sources, &repository.head()).await;
     let tree = sources.snapshot(&name()).unwrap().tree;
     let kit = render::Kit::plain();
-    assert_eq!(render::lint(&kit, &*tree), []);
+    assert_eq!(render::lint(&kit, &*tree, None), []);
     let found = render::apps(&*tree);
     let app = found.apps.into_values().next().unwrap().unwrap();
     let cluster = render::FleetCluster {
