@@ -4,9 +4,9 @@
 //! before anybody hears that it is kept. Every read checks the hash; what does not fit is set aside under
 //! `damaged/`, named in the error, and comes back when it is put again.
 //!
-//! Calls block: async callers use `spawn_blocking`. Deliberately absent: what the bytes mean, and removal
-//! of what no release needs any more.
+//! Calls block: async callers use `spawn_blocking`. Deliberately absent: what the bytes mean.
 
+mod sweep;
 mod cache;
 
 #[cfg(test)]
@@ -28,6 +28,7 @@ use bytes::Bytes;
 use model::Digest;
 
 pub(crate) use cache::Cache;
+pub use sweep::Swept;
 
 /// Largest object, in bytes: what an API server takes in one request.
 pub const OBJECT_BYTES_MAX: usize = 3 << 19;

@@ -1,5 +1,7 @@
 use super::*;
 
+use model::{Manifest, ObjectEntry, ObjectKey};
+
 fn content() -> (tempfile::TempDir, Content) {
     let dir = tempfile::tempdir().unwrap();
     let content = Content::open(dir.path()).unwrap();
@@ -84,4 +86,41 @@ fn a_write_that_fails_leaves_nothing_behind() {
     assert_eq!(dir.path().join("unfinished").read_dir().unwrap().count(), 0);
     fs::remove_file(&folder).unwrap();
     content.put(Kind::Object, b"a").unwrap();
+}
+
+#[test]
+fn a_sweep_leaves_what_is_referred_to_and_nothing_else() {
+    let (dir, content) = content();
+    let object = |name: &str| {
+        let bytes = name.as_bytes();
+        let key = ObjectKey::parse_id(&format!("/ConfigMap/shop/{name}")).unwrap();
+        (ObjectEntry { key, digest: Digest::of(bytes), bytes: 1 }, bytes.to_vec())
+    };
+    let release = |names: &[&str]| {
+        let (entries, bytes): (Vec<_>, Vec<_>) = names.iter().map(|name| object(name)).unzip();
+        for bytes in &bytes {
+            content.put(Kind::Object, bytes).unwrap();
+        }
+        content.put(Kind::Manifest, &Manifest::new(entries).canonical()).unwrap()
+    };
+    let (old, new) = (release(&["a", "b"]), release(&["b", "c"]));
+    let none = Digest::of(b"a release that was never kept");
+    let swept = content.sweep(&BTreeSet::from([new, none])).unwrap();
+    assert_eq!((swept.files, swept.bytes > 100), (2, true), "{swept:?}");
+    let there = |digest: &Digest| Content::open(dir.path()).unwrap().has(digest);
+    assert_eq!(["a", "b", "c"].map(|n| there(&Digest::of(n.as_bytes()))), [false, true, true]);
+    assert!(there(&new) && !there(&old));
+    assert_eq!(content.sweep(&BTreeSet::from([new])).unwrap(), Swept::default());
+}
+
+#[test]
+fn a_sweep_removes_nothing_when_a_manifest_cannot_be_read() {
+    let (_dir, content) = content();
+    let digest = content.put(Kind::Object, b"of a release").unwrap();
+    let damaged = content.put(Kind::Manifest, &Manifest::new(Vec::new()).canonical()).unwrap();
+    let garbage = content.put(Kind::Manifest, b"no manifest").unwrap();
+    assert_eq!(content.sweep(&BTreeSet::from([garbage])).unwrap(), Swept::default());
+    fs::write(content.path(&damaged), b"x").unwrap();
+    content.sweep(&BTreeSet::from([damaged])).unwrap_err();
+    assert!(content.has(&digest));
 }

@@ -4,7 +4,11 @@
 //! It takes no input but "wake" and what people ask. What it knows is in the store, the sources, the
 //! registry and the fleet; a crash at any line loses nothing that was acted upon.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use model::{AppName, ClusterUid, Digest, LeaseEpoch, Reason, RolloutId, Status};
 use rollout::{Actor, Event, Now, Scan, Verb};
@@ -22,7 +26,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    content::{self, Content},
+    content::{self, Content, Swept},
     policy::PolicyFile,
     registry::{ClusterRecord, Registry},
     source::Sources,
@@ -110,6 +114,7 @@ impl Engine {
             let slot = load(&parts.log, &app)?;
             slots.insert(app, slot);
         }
+        sweep(&parts.content, &slots);
         let (claims, blocked) = (Claims::default(), BTreeMap::new());
         let watch = Watch::new(parts.clock.clone(), parts.lease);
         Ok(Engine { parts, offers: Offers::default(), claims, blocked, watch, slots, board })
@@ -437,6 +442,19 @@ fn load(log: &Log, app: &AppName) -> Result<Slot, Error> {
     let mut slot = Slot::new(state, next_seq);
     slot.learn_revisions();
     Ok(slot)
+}
+
+/// Removes content that no App refers to. Before anything is rendered: nobody else puts content.
+fn sweep(content: &Content, slots: &BTreeMap<AppName, Slot>) {
+    let mut manifests = BTreeSet::from([rollout::tombstone()]);
+    manifests.extend(slots.values().flat_map(|slot| slot.state.manifests()));
+    match content.sweep(&manifests) {
+        Ok(Swept { files: 0, .. }) => {}
+        Ok(Swept { files, bytes }) => {
+            tracing::info!(files, bytes, "content of old releases is removed")
+        }
+        Err(error) => tracing::warn!(%error, "no content of old releases is removed"),
+    }
 }
 
 fn gone(slot: &mut Slot, why: &str) {

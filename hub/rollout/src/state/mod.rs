@@ -235,6 +235,20 @@ impl App {
         self.active.iter().chain(&self.past).find(|r| r.id == id)
     }
 
+    /// Every content that this state speaks of: what it may grant, serve or show.
+    pub fn manifests(&self) -> BTreeSet<Digest> {
+        let rollouts = self.active.iter().chain(&self.past);
+        let releases = rollouts.clone().map(|r| &r.release).chain(&self.stable);
+        let members = rollouts.flat_map(|r| r.members.values().map(|m| m.target));
+        let held = self.clusters.values().flat_map(|h| {
+            let given = h.confirmed.iter().chain(&h.outstanding).map(|g| g.grant.digest);
+            given.chain(h.good.iter().copied())
+        });
+        let lane = self.lane.values().map(|l| l.grant.digest);
+        let planned = releases.flat_map(|r| r.variants.values().copied());
+        planned.chain(members).chain(held).chain(lane).collect()
+    }
+
     /// Number of the next rollout.
     pub fn next_id(&self) -> RolloutId {
         RolloutId(self.last_id + 1)
