@@ -47,6 +47,8 @@ pub struct Sample {
     pub rollouts: BTreeMap<(String, String), u64>,
     /// Live sessions.
     pub connections: u64,
+    /// Apps that were rendered since the hub started.
+    pub renders: u64,
 }
 
 /// The sample as OpenMetrics text.
@@ -79,6 +81,9 @@ pub fn text(sample: &Sample) -> String {
     let connections: Gauge = Gauge::default();
     connections.set(whole(sample.connections));
     page.register("agent_connections", "Agents with a session", connections);
+    let renders: Gauge = Gauge::default();
+    renders.set(whole(sample.renders));
+    page.register("renders", "Apps rendered since the hub started", renders);
     let mut out = String::new();
     // Writing to a string does not fail; a half-written page would be no page.
     if encode(&mut out, &page).is_err() {

@@ -65,6 +65,13 @@ pub trait Tree {
 
     /// The bytes of a file. Links are not followed.
     fn read(&self, path: &str) -> Result<Vec<u8>, TreeError>;
+
+    /// What stands for the content of a file, or of a folder with all that is below it, without reading it: equal
+    /// when that is equal, in this tree and in later ones. `None` when there is no such thing, or nobody knows.
+    fn id(&self, path: &str) -> Option<String> {
+        let _ = path;
+        None
+    }
 }
 
 impl<T: Tree + ?Sized> Tree for &T {
@@ -74,6 +81,10 @@ impl<T: Tree + ?Sized> Tree for &T {
 
     fn read(&self, path: &str) -> Result<Vec<u8>, TreeError> {
         (**self).read(path)
+    }
+
+    fn id(&self, path: &str) -> Option<String> {
+        (**self).id(path)
     }
 }
 

@@ -156,7 +156,7 @@ impl Engine {
         if fault.is_some() {
             wakeup = wakeup.into_iter().chain([RETRY_AFTER_FAULT]).min();
         }
-        self.board.publish(seen, fault);
+        self.board.publish(seen, fault, self.offers.renders());
         // Answered last, so that whoever asked sees the outcome on the board.
         for (reply, answer) in answers {
             Asked::answer(reply, answer);

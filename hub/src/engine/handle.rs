@@ -87,12 +87,19 @@ pub struct Published {
     pub fault: Option<Status>,
     /// Whether the driver has looked at least once.
     pub ready: bool,
+    /// Apps that were rendered since the hub started: of a commit only those that it reaches.
+    pub renders: u64,
 }
 
 impl Board {
-    pub(super) fn publish(&self, apps: BTreeMap<AppName, AppNow>, fault: Option<Status>) {
+    pub(super) fn publish(
+        &self,
+        apps: BTreeMap<AppName, AppNow>,
+        fault: Option<Status>,
+        renders: u64,
+    ) {
         let apps = apps.into_iter().map(|(name, app)| (name, Arc::new(app))).collect();
-        let published = Arc::new(Published { apps, fault, ready: true });
+        let published = Arc::new(Published { apps, fault, ready: true, renders });
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = published;
         self.version.send_modify(|n| *n += 1);
     }

@@ -7,6 +7,7 @@ mod flow;
 mod forge;
 mod link;
 mod people;
+mod reach;
 mod source;
 mod store;
 mod trusted;

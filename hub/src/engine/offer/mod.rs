@@ -5,6 +5,7 @@
 //! render that fails keeps the last valid offer and says why; "nothing there" is never an offer.
 
 mod proven;
+mod memo;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,6 +17,8 @@ use render::{Diagnostic, Kit, Policy, Target};
 use rollout::{Candidate, Proven};
 use sandbox::Renderers;
 use tokio::sync::watch;
+
+use memo::{Memos, Traced};
 
 use super::{
     Fleet,
@@ -50,6 +53,8 @@ pub(super) struct Offers {
     present: BTreeMap<SourceName, BTreeSet<AppName>>,
     /// Of each App whose proven release was asked for: what it was rendered from, and the newest look taken.
     proven: BTreeMap<AppName, (Digest, u64)>,
+    /// What was rendered before.
+    memos: Arc<Memos>,
 }
 
 /// The offer of one App, and the source it comes from.
@@ -116,6 +121,7 @@ impl Default for Offers {
             taken: BTreeMap::new(),
             present: BTreeMap::new(),
             proven: BTreeMap::new(),
+            memos: Arc::default(),
         }
     }
 }
@@ -127,6 +133,11 @@ impl Drop for Offers {
 }
 
 impl Offers {
+    /// Apps that were rendered since the hub started; the others of a commit were as before.
+    pub(super) fn renders(&self) -> u64 {
+        self.memos.renders()
+    }
+
     /// Rises when there may be news.
     pub(super) fn moved(&self) -> watch::Receiver<u64> {
         self.bench.moved()
@@ -168,6 +179,7 @@ impl Offers {
                 renderers: parts.renderers.clone(),
                 content: Arc::clone(&parts.content),
                 trace,
+                memos: Some((Digest::of(fleet_basis.as_bytes()), Arc::clone(&self.memos))),
             });
             let panicked = view.panicked(None);
             let run = move |bench: &Bench<Done>| survey(&view, bench);
@@ -265,6 +277,8 @@ struct View {
     renderers: Renderers,
     content: Arc<Content>,
     trace: Option<String>,
+    /// Offers of before, and what they depend on beside App and tree; not for a look at an older commit.
+    memos: Option<(Digest, Arc<Memos>)>,
 }
 
 impl View {
@@ -277,6 +291,31 @@ impl View {
         let news =
             offer.map(|offer| News::Found(Box::new(Found { source, app: app.clone(), offer })));
         self.done(Some(app), news)
+    }
+
+    /// What everything but the tree comes to for one App.
+    fn basis_of(&self, app: &render::App) -> Option<Digest> {
+        let (fleet, _) = self.memos.as_ref()?;
+        Some(Digest::of(format!("{fleet} {app:?}").as_bytes()))
+    }
+
+    /// The offer of before, when this commit changes nothing that it reached.
+    fn remembered(&self, app: &render::App) -> Option<Ready> {
+        let (_, memos) = self.memos.as_ref()?;
+        let basis = self.basis_of(app)?;
+        let mut ready = memos.find((&self.source, &app.name), basis, &*self.snapshot.tree)?;
+        self.sign(&mut ready.candidate);
+        Some(ready)
+    }
+
+    /// Writes down which commit an offer is of.
+    fn sign(&self, candidate: &mut Candidate) {
+        let revision = &self.snapshot.revision;
+        candidate.commit.clone_from(&revision.commit);
+        candidate.reference.clone_from(&revision.reference);
+        candidate.author.clone_from(&self.snapshot.author);
+        candidate.subject.clone_from(&self.snapshot.subject);
+        candidate.trace.clone_from(&self.trace);
     }
 
     /// What is said when rendering panics: an error of ours, and the last release stays.
@@ -314,7 +353,10 @@ fn survey(view: &Arc<View>, bench: &Bench<Done>) -> Vec<Done> {
         };
         return vec![view.survey(BTreeSet::new(), refused)];
     }
-    let apps = all.apps.keys().cloned().collect();
+    let apps: BTreeSet<_> = all.apps.keys().cloned().collect();
+    if let Some((_, memos)) = &view.memos {
+        memos.retain(&view.source, &apps);
+    }
     bench.tell(view.survey(apps, None));
     let mut done = Vec::new();
     for (name, parsed) in all.apps {
@@ -328,7 +370,13 @@ fn survey(view: &Arc<View>, bench: &Bench<Done>) -> Vec<Done> {
             }
         });
         match checked {
-            Ok(app) => queue(view, bench, app),
+            Ok(app) => match view.remembered(&app) {
+                Some(ready) => {
+                    let offer = Offered::Candidate(Box::new(ready));
+                    done.push(view.found(name, Ok(offer)));
+                }
+                None => queue(view, bench, app),
+            },
             Err(faults) => done.push(view.found(name, Ok(fault(&view.snapshot, &faults)))),
         }
     }
@@ -371,7 +419,11 @@ fn offer(app: &render::App, view: &View) -> Result<Offered, content::Error> {
     telemetry::follow(&span, trace.as_deref());
     let kit =
         Kit { tools: &view.renderers, policy: view.policy.as_deref(), source: Some(&view.source) };
-    let variants = span.in_scope(|| render::render_all(&kit, app, &*snapshot.tree, selected));
+    let traced = Traced::new(&*snapshot.tree);
+    if let Some((_, memos)) = &view.memos {
+        memos.count();
+    }
+    let variants = span.in_scope(|| render::render_all(&kit, app, &traced, selected));
     if variants.faults.iter().any(Diagnostic::is_error) {
         return Ok(fault(snapshot, &variants.faults));
     }
@@ -395,7 +447,11 @@ fn offer(app: &render::App, view: &View) -> Result<Offered, content::Error> {
         hard_to_undo: Vec::new(),
     };
     let drift = app.drift.as_str().to_owned();
-    Ok(Offered::Candidate(Box::new(Ready { candidate, drift, held })))
+    let ready = Ready { candidate, drift, held };
+    if let (Some((_, memos)), Some(basis)) = (&view.memos, view.basis_of(app)) {
+        memos.keep((&view.source, &app.name), basis, &traced, &ready);
+    }
+    Ok(Offered::Candidate(Box::new(ready)))
 }
 
 fn fault(snapshot: &Snapshot, diagnostics: &[Diagnostic]) -> Offered {

@@ -72,6 +72,7 @@ impl Offers {
                     renderers,
                     content,
                     trace: None,
+                    memos: None,
                 });
                 view.and_then(|view| render.run(&view)).into_iter().collect()
             });

@@ -105,7 +105,9 @@ async fn blocking<T: Send + 'static>(
 
 /// What `/metrics` shows.
 pub(super) fn sample(parts: &Parts) -> Sample {
-    let mut sample = Sample { connections: parts.fleet.connected() as u64, ..Sample::default() };
+    let renders = parts.engine.published().renders;
+    let connections = parts.fleet.connected() as u64;
+    let mut sample = Sample { connections, renders, ..Sample::default() };
     for cluster in clusters::items(parts) {
         *sample.clusters.entry(cluster.state).or_default() += 1;
         for app in cluster.apps {

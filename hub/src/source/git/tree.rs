@@ -115,4 +115,9 @@ impl Tree for GitTree {
         let blob = repo.find_object(id).map_err(|error| self.failed(path, &error))?;
         Ok(blob.detach().data)
     }
+
+    fn id(&self, path: &str) -> Option<String> {
+        let (id, mode) = self.find(&self.repo.to_thread_local(), path).ok()?;
+        Some(format!("{mode:?} {id}"))
+    }
 }
