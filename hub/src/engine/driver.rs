@@ -451,7 +451,7 @@ fn sweep(content: &Content, slots: &BTreeMap<AppName, Slot>) {
     match content.sweep(&manifests) {
         Ok(Swept { files: 0, .. }) => {}
         Ok(Swept { files, bytes }) => {
-            tracing::info!(files, bytes, "content of old releases is removed")
+            tracing::info!(files, bytes, "content of old releases is removed");
         }
         Err(error) => tracing::warn!(%error, "no content of old releases is removed"),
     }

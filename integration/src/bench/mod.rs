@@ -15,6 +15,7 @@ mod agent_cost;
 mod agent_work;
 mod wire;
 mod brain;
+mod render;
 
 mod fleet;
 mod light;
@@ -62,10 +63,20 @@ pub enum Name {
     Wire,
     /// Decisions, memory and folds of the brain alone
     Brain,
+    /// Plain YAML, Kustomize and Helm beside the bare tools, and a preview
+    Render,
 }
 
-const ALL: [Name; 7] =
-    [Name::Commit, Name::Direct, Name::HubMemory, Name::Agent, Name::Work, Name::Wire, Name::Brain];
+const ALL: [Name; 8] = [
+    Name::Commit,
+    Name::Direct,
+    Name::HubMemory,
+    Name::Agent,
+    Name::Work,
+    Name::Wire,
+    Name::Brain,
+    Name::Render,
+];
 
 impl Options {
     fn samples(&self, full: usize, quick: usize) -> usize {
@@ -117,5 +128,6 @@ async fn measure(name: Name, options: &Options) -> Result<Vec<Row>, Error> {
         Name::Work => Box::pin(agent_work::measure(options)).await,
         Name::Wire => Box::pin(wire::measure(options)).await,
         Name::Brain => brain::measure(options),
+        Name::Render => render::measure(options),
     }
 }
