@@ -14,8 +14,6 @@ use crate::{
 
 /// Never asked to wake sooner: what is due is decided before anybody asks.
 const SOONEST: Duration = Duration::from_millis(1);
-/// The pace is counted over a minute.
-const PACE: Duration = Duration::from_mins(1);
 
 /// Time from now after which [`crate::decide`] may say something although nothing new is observed until
 /// then. Exact for silence and timeouts; a report is always a reason to ask at once.
@@ -61,8 +59,8 @@ fn gates(look: Look<'_>, rollout: &Rollout) -> Vec<Duration> {
             due.push(STEP_SETTLES);
         }
     }
-    if let (Some(_), Some(oldest)) = (rollout.strategy.grants_per_minute, rollout.paced.first()) {
-        due.extend(oldest.checked_add(PACE).ok().filter(|t| *t > look.now.wall).map(until));
+    if rollout.strategy.grants_per_minute.is_some() {
+        due.extend(decide::paced(look, rollout).map(until));
     }
     let analysis = wave.spec.after.analysis.as_ref();
     let gives_up = analysis.and_then(|a| a.pass_after).zip(wave.measured.since);

@@ -12,9 +12,6 @@ use crate::{
 
 /// Digests that are remembered as good per cluster: the newest, and one to return to if it is condemned.
 const GOOD_MAX: usize = 2;
-/// The pace is counted over this many seconds.
-const PACE_SECONDS: i64 = 60;
-
 impl App {
     pub(super) fn member_granted(
         &mut self,
@@ -37,7 +34,7 @@ impl App {
             };
         });
         if rollout.strategy.grants_per_minute.is_some() {
-            rollout.paced.retain(|t| at.as_second() - t.as_second() < PACE_SECONDS);
+            rollout.paced.retain(|t| at.as_second() - t.as_second() < crate::state::PACE_SECONDS);
             rollout.paced.push(at);
         }
     }

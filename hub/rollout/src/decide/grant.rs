@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use model::{ClusterUid, Grant, Phase};
 
 use super::gates;
@@ -10,7 +11,7 @@ use crate::{
     event::Event,
     evidence::{Look, stale_after},
     obs::UPDATES_PER_CLUSTER,
-    state::{Given, Holding, Member, MemberState, Rollout, RolloutState, WaveState},
+    state::{Given, Holding, Member, MemberState, PACE_SECONDS, Rollout, RolloutState, WaveState},
 };
 
 /// What is known of the line between two grants of one burst: nothing but grants happened in between.
@@ -172,12 +173,12 @@ pub(crate) enum Apart {
 fn apart(look: Look<'_>, rollout: &Rollout, member: &Member, places: &Places) -> Option<Apart> {
     let spec = &rollout.waves[member.wave].spec;
     let place = member.place.as_ref()?;
-    if let (Some(spread), Some(domain)) = (&spec.spread, &place.domain)
-        && !places.domains.contains(domain)
-        && places.domains.len() >= spread.max as usize
-        && !look.app.has(Bug::SpreadIgnored)
-    {
-        return Some(Apart::Domain(places.domains.iter().cloned().collect()));
+    if let (Some(spread), Some(domain)) = (&spec.spread, &place.domain) {
+        // Also its own domain waits while a grant is called back in one that is too many.
+        let others: Vec<_> = places.domains.iter().filter(|d| *d != domain).cloned().collect();
+        if others.len() >= spread.max as usize && !look.app.has(Bug::SpreadIgnored) {
+            return Some(Apart::Domain(others));
+        }
     }
     let pair = place.pair.as_ref().filter(|_| spec.separate.is_some())?;
     (places.pairs.contains(pair) && !look.app.has(Bug::PairIgnored))
@@ -330,8 +331,14 @@ pub(crate) fn pace_left(look: Look<'_>, rollout: &Rollout) -> u32 {
     let Some(most) = rollout.strategy.grants_per_minute.filter(|_| !rollout.is_rollback()) else {
         return hub;
     };
-    let now = look.now.wall.as_second();
-    let recent = rollout.paced.iter().filter(|t| (0..60).contains(&(now - t.as_second())));
-    let recent = u32::try_from(recent.count()).unwrap_or(u32::MAX);
+    let recent = u32::try_from(paced(look, rollout).count()).unwrap_or(u32::MAX);
     hub.min(most.saturating_sub(recent))
+}
+
+/// When each grant of the present minute counts no longer. After the clock was set back, later ones are not of it.
+pub(crate) fn paced(look: Look<'_>, rollout: &Rollout) -> impl Iterator<Item = Timestamp> {
+    let now = look.now.wall.as_second();
+    let seconds = rollout.paced.iter().map(|t| t.as_second());
+    let recent = seconds.filter(move |t| (0..PACE_SECONDS).contains(&(now - t)));
+    recent.filter_map(|t| Timestamp::from_second(t + PACE_SECONDS).ok())
 }

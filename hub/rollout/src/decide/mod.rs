@@ -21,7 +21,7 @@ mod gates;
 mod cluster;
 
 pub(crate) use gates::{Closed, after, before, continuous, for_member, next_window};
-pub(crate) use grant::{Apart, busy, free_slots, is_probing, kept_apart, pace_left};
+pub(crate) use grant::{Apart, busy, free_slots, is_probing, kept_apart, pace_left, paced};
 pub(crate) use lane::{is_behind, is_on, proven};
 pub(crate) use member::DARK_STEPS;
 pub(crate) use wave::{all_settled, has_evidence, soak};

@@ -6,7 +6,7 @@ use super::{Blocker, words};
 use crate::{
     decide::{is_behind, proven},
     evidence::Look,
-    state::{InLane, Outcome, Rollout, Verdict},
+    state::{InLane, Kind, Outcome, Rollout, Verdict},
 };
 
 /// What keeps the newest commit from being everywhere, besides the active rollout.
@@ -23,8 +23,13 @@ pub(crate) fn blockers(look: Look<'_>) -> Vec<Blocker> {
         Verdict::Rollout(id) if app.active.as_ref().is_some_and(|r| r.id == *id) => None,
         Verdict::Rollout(id) => app.rollout(*id).and_then(|rollout| {
             let outcome = rollout.outcome()?;
-            let completed = matches!(outcome, Outcome::Completed { .. });
-            (!completed).then(|| ended(look, rollout, outcome))
+            match outcome {
+                Outcome::Completed { .. } => {
+                    let proven = app.stable_rollout >= Some(*id) || rollout.kind != Kind::Forward;
+                    (!proven).then(|| unproven(look, rollout))
+                }
+                _ => Some(ended(look, rollout, outcome)),
+            }
         }),
         Verdict::Queued => Some(queued(look, commit)),
         Verdict::Refused { reason, message } => Some(Status::because(*reason, message.clone())),
@@ -87,6 +92,14 @@ fn behind(look: Look<'_>) -> Vec<Blocker> {
     say(Reason::CatchingUp, uids(flying), "on the way to");
     say(Reason::BehindProven, waiting, "behind");
     blockers
+}
+
+/// Every wave is over and no cluster proved the release: people took them all out of it.
+fn unproven(look: Look<'_>, rollout: &Rollout) -> Status {
+    let commit = rollout.release.revision.commit.short();
+    let message = format!("{commit} ended, and no cluster proved it; nobody else gets it");
+    let fix = format!("tidegate rollout start {}", look.app.name);
+    Status::because(Reason::InsufficientEvidence, message).fix("roll it out again", fix)
 }
 
 /// How a rollout ended.

@@ -21,6 +21,7 @@ use model::{
 use serde::{Deserialize, Serialize};
 
 pub use person::{Actor, Approval, Override, Role, Stage};
+pub(crate) use rollout::PACE_SECONDS;
 pub use rollout::{Cause, Held, Kind, Outcome, Rollout, RolloutState};
 pub use wave::{
     Counts, DeferredWhy, FailureWhy, Limits, Measured, Member, MemberState, Tally, Wave, WaveState,

@@ -12,6 +12,9 @@ use super::{
 };
 use crate::{release::Release, spec::Strategy};
 
+/// The pace is counted over a minute.
+pub(crate) const PACE_SECONDS: i64 = 60;
+
 /// An immutable intent (release, strategy, plan) and how far it got.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -18,6 +18,10 @@ const RUNS: u64 = 480;
 /// Events that a story has on average at least, so that they do not become dull.
 const EVENTS_EACH: usize = 70;
 
+/// Stories that once showed a fault: of a clock that was set back while grants were paced, of a failure domain in
+/// which a grant was called back. They are told every time.
+const AGAIN: [u64; 6] = [1_001_198, 1_005_075, 1_020_829, 1_022_504, 1_042_571, 1_050_290];
+
 /// More stories on demand: `TIDEGATE_STORIES=5000 cargo test -p rollout property`, from the seed
 /// `TIDEGATE_SEED` on.
 fn seeds() -> std::ops::Range<u64> {
@@ -39,7 +43,7 @@ fn invariants_hold_in_random_stories_and_every_rollout_ends() {
     let workers = thread::available_parallelism().map_or(1, NonZero::get) as u64;
     let some = |worker: u64| {
         let mut census = Census::new();
-        for seed in seeds.clone().filter(|seed| seed % workers == worker) {
+        for seed in seeds.clone().chain(AGAIN).filter(|seed| seed % workers == worker) {
             let log = tell(seed, None).unwrap_or_else(|fault| panic!("seed {seed}: {fault}"));
             for event in &log {
                 *census.entry(kinds::kind(event)).or_default() += 1;
