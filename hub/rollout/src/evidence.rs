@@ -40,7 +40,7 @@ impl<'a> Look<'a> {
         let known = self.cluster(uid).map(|c| c.name.clone());
         let held = || self.app.holding(uid).map(|h| h.name.clone());
         known.or_else(held).unwrap_or_else(|| {
-            ClusterName::parse(uid.as_str()).expect("a hyphenated UUID is a DNS label")
+            ClusterName::parse(&uid.to_string()).expect("a hyphenated UUID is a DNS label")
         })
     }
 

@@ -102,7 +102,7 @@ impl Slot {
         let members = self.state.active.iter().flat_map(|rollout| rollout.members.keys());
         for uid in members.filter(|uid| !self.state.clusters.contains_key(*uid)) {
             // Its name went with its record; a uid is a name too.
-            let name = ClusterName::parse(uid.as_str()).ok();
+            let name = ClusterName::parse(&uid.to_string()).ok();
             if let Some(name) = name.filter(|_| !clusters.contains_key(uid)) {
                 seen.insert(uid.clone(), departed(name));
             }

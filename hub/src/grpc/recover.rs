@@ -53,7 +53,7 @@ impl Asked {
             join_state: &join_state,
             csr_der: &request.csr_der,
             fleet_id: parts.authority.fleet_id(),
-            cluster_uid: uid.as_str(),
+            cluster_uid: &uid.to_string(),
         };
         UnparsedPublicKey::new(&ED25519, key)
             .verify(&recovery.message(caller.exporter()), &request.recovery_signature)
@@ -66,7 +66,7 @@ impl Asked {
     /// Spreads clusters over the locks of the tokens.
     pub(super) fn turn(&self) -> TokenId {
         let mut turn = TokenId::default();
-        turn.copy_from_slice(&Digest::of(self.uid.as_str().as_bytes()).as_bytes()[..16]);
+        turn.copy_from_slice(&Digest::of(self.uid.to_string().as_bytes()).as_bytes()[..16]);
         turn
     }
 

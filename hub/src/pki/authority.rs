@@ -225,7 +225,7 @@ fn leaf(fleet_id: &str, issuer: &Ca, clock: &Clock) -> Result<Leaf, Error> {
 }
 
 fn join(uid: &ClusterUid, seq: u64) -> Vec<u8> {
-    [&b"tidegate-join-state-v1"[..], &seq.to_be_bytes(), uid.as_str().as_bytes()].concat()
+    [&b"tidegate-join-state-v1"[..], &seq.to_be_bytes(), uid.to_string().as_bytes()].concat()
 }
 
 fn server_name(fleet_id: &str) -> String {

@@ -207,7 +207,7 @@ fn new_uid() -> ClusterUid {
 }
 
 fn key(uid: &ClusterUid) -> Vec<u8> {
-    uid.as_str().as_bytes().to_vec()
+    uid.to_string().into_bytes()
 }
 
 fn not_found(uid: &ClusterUid) -> Error {

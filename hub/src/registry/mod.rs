@@ -175,7 +175,7 @@ impl Registry {
     }
 
     fn shard(&self, uid: &ClusterUid) -> MutexGuard<'_, ()> {
-        let hash = crc32fast::hash(uid.as_str().as_bytes()) as usize;
+        let hash = crc32fast::hash(uid.to_string().as_bytes()) as usize;
         lock(&self.0.shards[hash % SHARDS])
     }
 

@@ -28,7 +28,9 @@ pub(crate) fn blockers(look: Look<'_>) -> Vec<Blocker> {
                     let proven = app.stable_rollout >= Some(*id) || rollout.kind != Kind::Forward;
                     (!proven).then(|| unproven(look, rollout))
                 }
-                _ => Some(ended(look, rollout, outcome)),
+                Outcome::RolledBack { .. } | Outcome::Superseded { .. } | Outcome::Aborted => {
+                    Some(ended(look, rollout, outcome))
+                }
             }
         }),
         Verdict::Queued => Some(queued(look, commit)),

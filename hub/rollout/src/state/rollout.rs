@@ -208,7 +208,7 @@ impl Rollout {
     /// Digest of a wave's members, as approvals are bound to them.
     pub fn members_digest(&self, wave: usize) -> Digest {
         let order = self.waves.get(wave).map_or(&[][..], |w| &w.order);
-        let names: Vec<_> = order.iter().map(ClusterUid::as_str).collect();
+        let names: Vec<_> = order.iter().map(ClusterUid::to_string).collect();
         Digest::of(names.join("\n").as_bytes())
     }
 

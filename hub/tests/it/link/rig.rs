@@ -325,7 +325,7 @@ impl Door {
             join_state: old.join_state.as_slice().try_into().unwrap(),
             csr_der: &csr_der,
             fleet_id: &old.fleet_id,
-            cluster_uid: old.uid.as_str(),
+            cluster_uid: &old.uid.to_string(),
         };
         let signature = recovery.recovery.sign(&shown.message(&self.exporter));
         Ok(v1::RecoverRequest {
