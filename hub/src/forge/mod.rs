@@ -5,7 +5,7 @@
 //!                                   └─> why: what could not be told
 //! ```
 //!
-//! Bounded: [`SENDING_MAX`] requests at once, a pause between two words about one commit, doubled pauses after failures,
+//! Bounded: `SENDING_MAX` requests at once, a pause between two words about one commit, doubled pauses after failures,
 //! an end to tries. Whoever cannot be told holds up nothing else.
 //!
 //! Deliberately absent: any decision, and reading anything back from a forge.
