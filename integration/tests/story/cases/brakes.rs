@@ -80,9 +80,13 @@ async fn case_40_a_selector_that_drops_most_of_the_fleet_sends_nothing() {
     let before = fleet.rollout().await;
 
     // A slip of the pen: three of five clusters are not meant any more, and what they run would be removed.
+    // Whoever asked would be told by which line.
     let repository = fleet.stage.repository();
     let narrow = WIDE.replace("\"true\"", "\"labels.keep == 'yes'\"");
     repository.write("apps/web/app.yaml", &narrow).unwrap();
+    let root = repository.path().display().to_string();
+    let ask = ["targets", "app/web", &root, "--explain", "x1"];
+    fleet.refuses(&ask, 1, &["not selected", "labels.keep is missing", "apps/web/app.yaml:7"]).await;
     let commit = fleet.release("2");
     let words = ["ROL-605", "3 of 5 clusters dropped", "20 %", "maxChange"];
     fleet.until_why(&["app/web"], &words).await;
