@@ -86,7 +86,9 @@ async fn case_40_a_selector_that_drops_most_of_the_fleet_sends_nothing() {
     repository.write("apps/web/app.yaml", &narrow).unwrap();
     let root = repository.path().display().to_string();
     let ask = ["targets", "app/web", &root, "--explain", "x1"];
-    fleet.refuses(&ask, 1, &["not selected", "labels.keep is missing", "apps/web/app.yaml:7"]).await;
+    fleet
+        .refuses(&ask, 1, &["not selected", "labels.keep is missing", "apps/web/app.yaml:7"])
+        .await;
     let commit = fleet.release("2");
     let words = ["ROL-605", "3 of 5 clusters dropped", "20 %", "maxChange"];
     fleet.until_why(&["app/web"], &words).await;
