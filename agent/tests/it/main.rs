@@ -13,6 +13,7 @@ mod http;
 mod identity;
 mod offline;
 mod prune;
+mod scale;
 mod stage;
 
 mod scenarios;

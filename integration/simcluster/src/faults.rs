@@ -1,5 +1,6 @@
 //! Faults that a test switches on and off while the cluster runs.
 
+use crate::requests::WRITES;
 use crate::status::Status;
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -113,6 +114,8 @@ struct Settings {
     no_initial_events: bool,
     /// Requests left until the network breaks, and whether the last of them arrives.
     crash: Option<(u64, Moment)>,
+    /// Whether the request at which the network broke was one that may change something.
+    crashed_a_write: bool,
 }
 
 /// The fault switches of one cluster.
@@ -148,15 +151,17 @@ impl Faults {
         self.lock().crash = Some((nth, moment));
     }
 
-    /// Resolves once the network broke at the request of [`Faults::crash_at`].
-    pub async fn crashed(&self) {
+    /// Resolves once the network broke at the request of [`Faults::crash_at`]; whether it was one that may change
+    /// something.
+    pub async fn crashed(&self) -> bool {
         let mut orders = self.orders.subscribe();
         // The sender lives as long as `self`.
         let _changed = orders.wait_for(|orders| orders.partition.is_some()).await;
+        self.lock().crashed_a_write
     }
 
     /// Counts one request; breaks the network when it is the one.
-    pub(crate) fn struck(&self) -> Option<Moment> {
+    pub(crate) fn struck(&self, verb: &str) -> Option<Moment> {
         let mut settings = self.lock();
         let (left, moment) = settings.crash.as_mut()?;
         *left = left.saturating_sub(1);
@@ -165,6 +170,7 @@ impl Faults {
         }
         let moment = *moment;
         settings.crash = None;
+        settings.crashed_a_write = WRITES.contains(&verb);
         drop(settings);
         if moment == Moment::Before {
             self.partition(Partition::Reset);

@@ -13,7 +13,8 @@ pub struct RequestLog {
 }
 
 /// The verbs that may change something.
-const WRITES: [&str; 6] = ["create", "update", "patch", "apply", "delete", "deletecollection"];
+pub(crate) const WRITES: [&str; 6] =
+    ["create", "update", "patch", "apply", "delete", "deletecollection"];
 
 impl RequestLog {
     pub(crate) fn note(&mut self, verb: &str, resource: &str) {

@@ -6,6 +6,7 @@ mod refusals;
 mod measure;
 mod git;
 mod agents;
+mod choices;
 mod newcomer;
 mod removal;
 mod trace;

@@ -290,3 +290,38 @@ fn the_rules_look_at_something() {
     assert!(product().count() > 100, "the walk found {} files", product().count());
     assert!(Path::new(&root()).join("Cargo.lock").is_file());
 }
+
+/// Conformance scenarios of the agent that no test plays, and why.
+const UNPLAYED: &[(u32, &str)] = &[(
+    52,
+    "an agent that replaces itself comes with the packages of a release; nothing swaps images here",
+)];
+
+#[test]
+fn every_conformance_scenario_has_a_test_or_a_reason() {
+    let mut played = BTreeSet::new();
+    for folder in ["agent", "agent/plan", "integration"] {
+        for file in files(folder).into_iter().filter(File::is_test) {
+            for line in file.text.lines() {
+                let story = line
+                    .trim_start()
+                    .trim_start_matches("pub(crate) ")
+                    .trim_start_matches("async ");
+                let number = story.strip_prefix("fn s").and_then(|rest| rest.split_once('_'));
+                played.extend(number.and_then(|(number, _)| number.parse::<u32>().ok()));
+            }
+        }
+    }
+    let table = fs::read_to_string(root().join("agent/README.md")).unwrap();
+    let mut faults = Vec::new();
+    for number in 1..=54 {
+        let reason = UNPLAYED.iter().find(|(n, _)| *n == number);
+        if played.contains(&number) == reason.is_some() {
+            faults.push(format!("s{number:02}: played: {}", played.contains(&number)));
+        }
+        if !table.contains(&format!("| s{number:02} |")) {
+            faults.push(format!("s{number:02} is not in the table of agent/README.md"));
+        }
+    }
+    none(&faults, "write the story `sNN_…`, or say in `UNPLAYED` why it cannot be played");
+}

@@ -129,7 +129,7 @@ impl Case {
 }
 
 #[test]
-fn every_case_of_the_corpus_is_judged_as_written() {
+fn s42_every_case_of_the_corpus_is_judged_as_written() {
     let mut wrong = Vec::new();
     for (file, case) in cases() {
         let verdict = health(&case.object, &case.context());

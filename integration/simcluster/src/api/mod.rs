@@ -76,7 +76,7 @@ where
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    let struck = shared.faults.struck();
+    let struck = shared.faults.struck(verb);
     if !reachable(shared).await {
         return broken();
     }
