@@ -1,4 +1,4 @@
-//! One connection pool to one API server.
+//! Requests to one API server, and their answers.
 //!
 //! kube's own retry is off: a write that is repeated behind our back cannot be told from one that was
 //! answered. TCP keepalive finds dead connections under quiet watches.
@@ -9,13 +9,11 @@ use std::time::{Duration, Instant};
 
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use kube::client::{Body, ConfigExt as _};
+use kube::client::Body;
 use serde_json::Value;
-use tower::{BoxError, ServiceBuilder};
 
 use super::account::Account;
+use super::door::Door;
 use super::kinds::Discovery;
 use super::leash::Leash;
 use super::limit::{Cost, Limiter, Permit};
@@ -25,13 +23,6 @@ use crate::metrics::Metrics;
 
 /// Longest wait for one answer; a watch is not bound by it.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
-/// Longest wait for a connection.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
-/// A quiet connection is tried after so long, and given up after three tries: 30 s instead of a watch's
-/// whole life.
-const KEEPALIVE: Duration = Duration::from_secs(15);
-/// Pause between those tries.
-const KEEPALIVE_RETRY: Duration = Duration::from_secs(5);
 /// Largest body of one answer, in bytes: a page of 500 objects of 100 kB.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -49,7 +40,7 @@ pub struct Options<'a> {
 /// One API server.
 #[derive(Clone)]
 pub struct Cluster {
-    client: kube::Client,
+    door: Arc<Door>,
     limiter: Arc<Limiter>,
     account: Option<Arc<Account>>,
     leash: Option<Arc<Leash>>,
@@ -142,8 +133,7 @@ impl Ask {
 impl Cluster {
     /// Reads the kubeconfig; connects with the first request.
     pub async fn connect(options: Options<'_>) -> Result<Cluster, Error> {
-        let config = load(options.kubeconfig).await?;
-        let client = client(config)?;
+        let door = Arc::new(Door::new(options.kubeconfig).await?);
         let limits = options.limits;
         let limiter = Limiter::new(
             limits.writes_per_second,
@@ -153,7 +143,7 @@ impl Cluster {
         );
         let discovery = Arc::new(Discovery::default());
         Ok(Cluster {
-            client,
+            door,
             limiter,
             account: None,
             leash: None,
@@ -216,11 +206,25 @@ impl Cluster {
         }
     }
 
+    /// Sends a request. When who we are or who the server is was refused, the next one is sent with what the kubeconfig
+    /// says by then.
+    async fn send(&self, request: Request<Body>) -> Result<http::Response<Body>, kube::Error> {
+        let answer = self.door.client().send(request).await;
+        let refused = match &answer {
+            Ok(answer) => answer.status() == http::StatusCode::UNAUTHORIZED,
+            Err(fault) => innermost(fault).contains("certificate"),
+        };
+        if refused {
+            self.door.refused().await;
+        }
+        answer
+    }
+
     async fn exchange(&self, ask: &Ask) -> Result<(Reply, Option<String>), Lost> {
         let request = ask
             .request(self.account.as_deref())
             .map_err(|e| Lost { sent: false, why: e.to_string() })?;
-        let answer = self.client.send(request).await.map_err(|fault| Lost::of(&fault))?;
+        let answer = self.send(request).await.map_err(|fault| Lost::of(&fault))?;
         let code = answer.status().as_u16();
         let (head, body) = answer.into_parts();
         let header = |name| head.headers.get(name).and_then(|v| v.to_str().ok());
@@ -243,7 +247,7 @@ impl Cluster {
         let permit: Permit = self.limiter.acquire(Cost::Read).await;
         let start = Instant::now();
         let request = ask.request(self.account.as_deref())?;
-        let got = tokio::time::timeout(ANSWER_MAX, self.client.send(request)).await;
+        let got = tokio::time::timeout(ANSWER_MAX, self.send(request)).await;
         drop(permit);
         let answer = match got {
             Ok(Ok(answer)) => Ok(answer),
@@ -290,46 +294,4 @@ pub(super) fn innermost(fault: &dyn StdError) -> String {
         at = cause;
     }
     at.to_string()
-}
-
-async fn load(from: &Kubeconfig) -> Result<kube::Config, Error> {
-    let fault =
-        |what: String| move |cause: Box<dyn StdError + Send + Sync>| Error::Config { what, cause };
-    let mut config = match from {
-        Kubeconfig::Infer => {
-            let what = fault("the inferred kubeconfig".to_owned());
-            kube::Config::infer().await.map_err(|e| what(e.into()))?
-        }
-        Kubeconfig::File(path) => {
-            let what = || fault(format!("kubeconfig `{}`", path.display()));
-            let file = kube::config::Kubeconfig::read_from(path).map_err(|e| what()(e.into()))?;
-            let options = kube::config::KubeConfigOptions::default();
-            kube::Config::from_custom_kubeconfig(file, &options)
-                .await
-                .map_err(|e| what()(e.into()))?
-        }
-    };
-    config.default_retry = false;
-    Ok(config)
-}
-
-fn client(config: kube::Config) -> Result<kube::Client, Error> {
-    let fault =
-        |e: kube::Error| Error::Config { what: "the kubeconfig".to_owned(), cause: e.into() };
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT_MAX));
-    tcp.set_keepalive(Some(KEEPALIVE));
-    tcp.set_keepalive_interval(Some(KEEPALIVE_RETRY));
-    tcp.set_keepalive_retries(Some(3));
-    let tls = config.rustls_https_connector_with_connector(tcp).map_err(fault)?;
-    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(tls);
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .layer(tower_http::decompression::DecompressionLayer::new())
-        .option_layer(config.auth_layer().map_err(fault)?)
-        .map_err(BoxError::from)
-        .service(http);
-    Ok(kube::Client::new(service, config.default_namespace))
 }

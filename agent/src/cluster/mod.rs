@@ -16,6 +16,8 @@ mod lease;
 
 mod client;
 
+mod door;
+
 mod leash;
 
 mod account;

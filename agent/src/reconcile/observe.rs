@@ -62,8 +62,17 @@ pub(super) async fn observe(
         resource(kinds, key, version(desired, inventory, key).unwrap_or_default())
     };
     let all = |kinds: &Kinds| keys.iter().all(|k| matches!(served(kinds, k), Found::Served(_)));
+    let mut outdated = false;
     if !all(&kinds) {
-        kinds = shared.cluster.refresh_kinds().await.map_err(|e| Trouble::unreachable(&e))?;
+        match shared.cluster.refresh_kinds().await {
+            Ok(fresh) => kinds = fresh,
+            // What is known stays known; only what is not waits for discovery.
+            Err(fault) if kinds.known() => {
+                tracing::warn!(%app, fault = crate::fault::causes(&fault), "discovery failed");
+                outdated = true;
+            }
+            Err(fault) => return Err(Trouble::unreachable(&fault)),
+        }
     }
     let mut live = Live::new();
     let mut where_is: BTreeMap<&ObjectKey, Resource> = BTreeMap::new();
@@ -71,6 +80,7 @@ pub(super) async fn observe(
         match served(&kinds, key) {
             Found::Served(resource) => drop(where_is.insert(key, resource)),
             Found::Unknown => live.blind(&key.group, &key.kind),
+            Found::No | Found::OtherVersions(_) if outdated => live.blind(&key.group, &key.kind),
             // Confirmed not served: then nothing of it can be there.
             Found::No | Found::OtherVersions(_) => {}
         }

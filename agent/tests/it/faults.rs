@@ -34,6 +34,71 @@ async fn an_api_server_that_is_away_at_the_start_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_of_the_api_server_is_no_event_and_a_strange_one_is_named() {
+    let mut world = World::new().await;
+    let _agent = world.agent().await;
+    world.hub.grant("web", 1, &[namespace(), config_map("web", "one")]);
+    world.hub.healthy("web", 1).await;
+    world.renew_certificate(false).await;
+    world.hub.grant("web", 2, &[namespace(), config_map("web", "two")]);
+    world.hub.healthy("web", 2).await;
+    world.renew_certificate(true).await;
+    world.hub.grant("web", 3, &[namespace(), config_map("web", "three")]);
+    let named = world.hub.until("the certificate to be named", |book| {
+        let report = &book.reports.iter().rev().find(|r| r.1.epoch.0 == 3)?.1;
+        let Phase::Degraded { reason: Reason::ApiServerUnreachable, message } = &report.phase
+        else {
+            return None;
+        };
+        message.contains("certificate").then_some(())
+    });
+    named.await;
+    assert_eq!(world.data("web", "key").as_deref(), Some("two"));
+    // Whoever renewed it says so in the kubeconfig, and no agent has to be restarted.
+    world.write_kubeconfig();
+    world.hub.healthy("web", 3).await;
+    assert_eq!(world.data("web", "key").as_deref(), Some("three"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_discovery_is_down_known_kinds_are_repaired_and_nothing_is_taken_for_gone() {
+    let world = World::new().await;
+    let agent = world.agent().await;
+    world.hub.grant("web", 1, &[namespace(), config_map("web", "one"), config_map("api", "one")]);
+    world.hub.healthy("web", 1).await;
+    world.cluster.faults().reject(Reject::new("discovery", "*", 503, "discovery is down"));
+    // A kind that it has never heard of: it has to ask, and gets no answer.
+    let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget",
+        "metadata": {"name": "w", "namespace": "shop"}});
+    world.hub.grant("web", 2, &[namespace(), config_map("web", "two"), widget]);
+    world.hub.reported("web", 2, |p| !matches!(p, Phase::Healthy)).await;
+    world
+        .until("what is known to be applied", |_| {
+            world.data("web", "key").as_deref() == Some("two")
+        })
+        .await;
+    world.hub.some_reports_later().await;
+    assert_eq!(world.data("api", "key").as_deref(), Some("one"), "nothing is pruned meanwhile");
+    world.cluster.faults().clear();
+    world.hub.grant("web", 3, &[namespace(), config_map("web", "three")]);
+    world.hub.healthy("web", 3).await;
+    assert_eq!(world.data("api", "key"), None);
+    world.cluster.faults().reject(Reject::new("discovery", "*", 503, "discovery is down"));
+    // A new agent learns the kinds first; until then it says what it waits for.
+    drop(agent);
+    let _agent = world.agent().await;
+    let waits = world.hub.until("a report of the second start", |book| {
+        let report = &book.reports.last().filter(|r| r.1.boot == 2)?.1;
+        matches!(report.phase, Phase::Degraded { reason: Reason::ApiServerUnreachable, .. })
+            .then_some(())
+    });
+    waits.await;
+    world.cluster.faults().clear();
+    world.hub.healthy("web", 3).await;
+    assert_eq!(world.data("web", "key").as_deref(), Some("three"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn s40_drift_is_seen_through_cut_expired_failing_and_rewound_watches() {
     let world = World::new().await;
     let _agent = world.agent().await;

@@ -14,7 +14,7 @@ pub(crate) struct World {
     pub(crate) hub: Hub,
     pub(crate) cluster: Cluster,
     pub(crate) dir: TempDir,
-    _server: Server,
+    server: Option<Server>,
 }
 
 impl World {
@@ -36,9 +36,21 @@ impl World {
         let server = Server::start(vec![cluster.clone()]).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("kubeconfig"), server.kubeconfig("eu-1")).unwrap();
-        let world = World { hub, cluster, dir, _server: server };
+        let world = World { hub, cluster, dir, server: Some(server) };
         world.write_token(1);
         world
+    }
+
+    /// The API server comes back with another certificate; what clients shall trust is told to nobody yet.
+    pub(crate) async fn renew_certificate(&mut self, new_authority: bool) {
+        let server = self.server.take().unwrap();
+        self.server = Some(server.renew(new_authority).await.unwrap());
+    }
+
+    /// A person puts the kubeconfig of now where the old one stood.
+    pub(crate) fn write_kubeconfig(&self) {
+        let kubeconfig = self.server.as_ref().unwrap().kubeconfig("eu-1");
+        std::fs::write(self.path("kubeconfig"), kubeconfig).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -56,6 +56,8 @@ async fn what_an_app_asks_of_its_agents_is_part_of_its_release_and_outlives_the_
 async fn a_health_rule_of_the_repository_holds_a_release_until_it_is_answered() {
     let world = World::start().await;
     let (stage, repository) = (&world.stage, world.stage.repository());
+    let quick = app("web", "true").replace("progressDeadline: 1m", "progressDeadline: 5s");
+    repository.write("apps/web/app.yaml", &quick).unwrap();
     let rule = "health:\n  - {apiVersion: v1, kind: ConfigMap, ready: \"data.value == '2'\", failed: \"data.value == 'bad'\"}\n";
     repository.write("tidegate.yaml", rule).unwrap();
     repository.write("apps/web/manifests/web.yaml", &config_map("web", "bad")).unwrap();

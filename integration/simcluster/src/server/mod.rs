@@ -30,6 +30,7 @@ type Clusters = Arc<Mutex<BTreeMap<String, Cluster>>>;
 pub struct Server {
     addr: SocketAddr,
     clusters: Clusters,
+    authority: tls::Authority,
     certificate: String,
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
@@ -42,14 +43,35 @@ fn lock(clusters: &Clusters) -> MutexGuard<'_, BTreeMap<String, Cluster>> {
 impl Server {
     /// Starts serving these clusters.
     pub async fn start(clusters: Vec<Cluster>) -> io::Result<Server> {
-        let tls = tls::make().map_err(io::Error::other)?;
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let addr = listener.local_addr()?;
         let by_name = clusters.into_iter().map(|cluster| (cluster.name().to_owned(), cluster));
         let clusters: Clusters = Arc::new(Mutex::new(by_name.collect()));
+        let authority = tls::authority().map_err(io::Error::other)?;
+        Server::listen(SocketAddr::from(([127, 0, 0, 1], 0)), clusters, authority).await
+    }
+
+    async fn listen(
+        addr: SocketAddr,
+        clusters: Clusters,
+        authority: tls::Authority,
+    ) -> io::Result<Server> {
+        let acceptor = tls::acceptor(&authority).map_err(io::Error::other)?;
+        let listener = TcpListener::bind(addr).await?;
+        let addr = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(accept(listener, tls.acceptor, clusters.clone(), stopped));
-        Ok(Server { addr, clusters, certificate: tls.certificate, stop, task })
+        let task = tokio::spawn(accept(listener, acceptor, clusters.clone(), stopped));
+        let certificate = authority.certificate();
+        Ok(Server { addr, clusters, authority, certificate, stop, task })
+    }
+
+    /// Starts again at the same address with another certificate: of the same authority, or of a new one, which no
+    /// client trusts that was told of the old one.
+    pub async fn renew(self, new_authority: bool) -> io::Result<Server> {
+        let Server { addr, clusters, authority, stop, task, .. } = self;
+        stop.send_replace(true);
+        let _ended = task.await;
+        let authority =
+            if new_authority { tls::authority().map_err(io::Error::other)? } else { authority };
+        Server::listen(addr, clusters, authority).await
     }
 
     /// Where it listens.

@@ -9,22 +9,39 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
-pub(super) struct Tls {
-    pub(super) acceptor: TlsAcceptor,
-    /// The authority's certificate, PEM.
-    pub(super) certificate: String,
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// What signs certificates of servers.
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Authority")
+    }
 }
 
-pub(super) fn make() -> Result<Tls, Box<dyn std::error::Error + Send + Sync>> {
+/// A new authority.
+pub(super) fn authority() -> Result<Authority, Fault> {
     let mut params = CertificateParams::new(Vec::<String>::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.distinguished_name.push(DnType::CommonName, "simulated clusters");
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+    Ok(Authority(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
+}
+
+impl Authority {
+    /// Its certificate, PEM.
+    pub(super) fn certificate(&self) -> String {
+        self.0.pem()
+    }
+}
+
+/// A server with a new certificate of `authority`.
+pub(super) fn acceptor(authority: &Authority) -> Result<TlsAcceptor, Fault> {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let key = KeyPair::generate()?;
-    let leaf = params.signed_by(&key, &authority)?;
+    let leaf = params.signed_by(&key, &authority.0)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -32,5 +49,5 @@ pub(super) fn make() -> Result<Tls, Box<dyn std::error::Error + Send + Sync>> {
         .with_no_client_auth()
         .with_single_cert(vec![leaf.der().clone()], key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), certificate: authority.pem() })
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
