@@ -68,7 +68,7 @@ pub(super) fn of(
 fn path_of(config: &SourceConfig, place: &Place) -> Option<String> {
     match &place.transport {
         Transport::File => None,
-        Transport::Ssh { path, .. } => Some(path.clone()),
+        Transport::Ssh { path, .. } | Transport::Daemon { path, .. } => Some(path.clone()),
         Transport::Https => {
             config.url.strip_prefix("https://")?.split_once('/').map(|(_, p)| p.to_owned())
         }

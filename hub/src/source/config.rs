@@ -50,8 +50,8 @@ pub struct SourceConfig {
 pub enum ConfigError {
     /// None of the schemes that we speak.
     #[error(
-        "url `{0}` cannot be followed: it must begin with `https://`, `ssh://`, `oci://` or `file:///`, \
-         or be `user@host:path`"
+        "url `{0}` cannot be followed: it must begin with `https://`, `ssh://`, `oci://`, `git://` or \
+         `file:///`, or be `user@host:path`"
     )]
     Scheme(String),
     /// A password would be stored and shown with the URL.
@@ -108,6 +108,10 @@ impl SourceConfig {
                 "verify",
                 "cannot be kept: charts of a Helm repository are not signed",
             ));
+        }
+        if matches!(place.transport, Transport::Daemon { .. }) && self.verify.is_none() {
+            let why = "is needed for `git://`: nothing on the way says whose commits these are";
+            return Err(fault("verify", why));
         }
         self.check_auth(&place)?;
         self.check_paths()?;

@@ -5,6 +5,9 @@ use super::config::ConfigError;
 /// Longest URL, in bytes.
 const URL_BYTES_MAX: usize = 2048;
 
+/// Port of Git's own daemon.
+const DAEMON_PORT: u16 = 9418;
+
 /// Port of ssh.
 const SSH_PORT: u16 = 22;
 
@@ -30,6 +33,13 @@ pub(super) enum Transport {
     Ssh {
         /// Who signs in.
         user: String,
+        /// Which port.
+        port: u16,
+        /// The repository, as the server names it.
+        path: String,
+    },
+    /// Git's own daemon: nothing on the way is secret or proven.
+    Daemon {
         /// Which port.
         port: u16,
         /// The repository, as the server names it.
@@ -95,6 +105,22 @@ impl Place {
             }
             let (host, path) = (host.to_owned(), path.to_owned());
             return Ok(Place { kind: Kind::Oci, transport: Transport::Https, host, path });
+        }
+        if let Some(rest) = url.strip_prefix("git://") {
+            let (at, path) = rest.split_once('/').ok_or_else(unknown)?;
+            let (host, port) = match at.rsplit_once(':') {
+                Some((host, port)) => (host, port.parse().map_err(|_| unknown())?),
+                None => (at, DAEMON_PORT),
+            };
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+            if host.is_empty()
+                || host.starts_with('-')
+                || !host.chars().all(plain)
+                || path.is_empty()
+            {
+                return Err(unknown());
+            }
+            return Ok(git(Transport::Daemon { port, path: format!("/{path}") }, host));
         }
         if url.starts_with("file:///") {
             return Ok(git(Transport::File, ""));

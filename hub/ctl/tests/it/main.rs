@@ -4,6 +4,7 @@
 
 mod desk;
 mod diff;
+mod newcomer;
 mod plan;
 mod simulate;
 mod targets;

@@ -42,6 +42,10 @@ impl Call {
         self.0.end.cancel();
     }
 
+    pub(super) fn is_given_up(&self) -> bool {
+        self.0.end.is_cancelled()
+    }
+
     pub(super) async fn given_up(&self) {
         self.0.end.cancelled().await;
     }

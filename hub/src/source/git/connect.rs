@@ -17,7 +17,7 @@ use model::Reason;
 use super::{
     SourceConfig, SourceLimits,
     call::Call,
-    fault, http,
+    daemon, fault, http,
     ssh::{self, Ssh},
 };
 use crate::source::{
@@ -76,7 +76,7 @@ impl Link {
         web: Web,
     ) -> Link {
         let ssh = match &place.transport {
-            Transport::File | Transport::Https => None,
+            Transport::File | Transport::Https | Transport::Daemon { .. } => None,
             Transport::Ssh { user, port, path } => {
                 let target = ssh::Target {
                     url: config.url.clone(),
@@ -113,6 +113,23 @@ impl Link {
                     false,
                 );
                 let url = Some(self.config.url.as_str().into());
+                remote.to_connection_with_transport(Box::new(transport.custom_url(url)) as _)
+            }
+            (Transport::Daemon { port, path }, _) => {
+                let (url, host) = (self.config.url.as_str(), self.place.host.as_str());
+                let bounds = (self.limits.silence, self.limits.fetch_bytes_max);
+                let (read, write) = daemon::open(url, (host, *port), bounds, call)?;
+                let (mode, host) = (git::ConnectMode::Daemon, Some((host, Some(*port))));
+                let transport = git::blocking_io::Connection::new(
+                    read,
+                    write,
+                    Protocol::V2,
+                    path.as_str(),
+                    host,
+                    mode,
+                    false,
+                );
+                let url = Some(url.into());
                 remote.to_connection_with_transport(Box::new(transport.custom_url(url)) as _)
             }
             (Transport::File | Transport::Ssh { .. }, _) => {

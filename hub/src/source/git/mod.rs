@@ -10,6 +10,7 @@ mod watchdog;
 mod connect;
 mod http;
 mod ssh;
+mod daemon;
 mod call;
 mod verify;
 mod tree;
