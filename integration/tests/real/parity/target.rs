@@ -29,7 +29,7 @@ pub(crate) const METADATA_LIST: &str =
 enum Owned {
     Nothing,
     Real(Pool),
-    Simulated { cluster: Cluster, _server: Server },
+    Simulated { cluster: Cluster, _server: Box<Server> },
 }
 
 pub(crate) struct Target {
@@ -62,7 +62,7 @@ impl Target {
         let cluster = Cluster::new(options);
         let server = Server::start(vec![cluster.clone()]).await.expect("a server");
         let target = Self::start("sim", &server.kubeconfig(namespace), namespace).await;
-        Self { owned: Owned::Simulated { cluster, _server: server }, ..target }
+        Self { owned: Owned::Simulated { cluster, _server: Box::new(server) }, ..target }
     }
 
     async fn start(name: &'static str, kubeconfig: &str, namespace: &str) -> Self {
