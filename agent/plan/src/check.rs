@@ -48,6 +48,8 @@ pub enum Law {
     DependenciesLast,
     /// What can block others goes first, definitions and namespaces go last.
     ContainersLast,
+    /// What an object that stays needs stays with it: what it names, and its namespace.
+    NeededStays,
     /// Another App's object, and one that is being deleted, is never applied.
     HandsOff,
     /// Every desired object and every dropped entry is in the plan once.
@@ -66,6 +68,7 @@ pub fn check(
     notes.retain(|note| note.law != Law::EmptyIsNoOrder || !policy.purge);
     notes.extend(apply_order(desired, plan));
     notes.extend(prune_order(inventory, plan));
+    notes.extend(needed_stays(desired, inventory, plan));
     notes.extend(hands_off(desired, live, policy, plan));
     notes.extend(completeness(desired, inventory, policy, plan));
     notes
@@ -185,6 +188,25 @@ fn prune_order(inventory: &Inventory, plan: &Plan) -> Vec<Note> {
             } else if inner && earlier {
                 notes.push(note(Law::DependenciesLast, key, format!("after {other}")));
             }
+        }
+    }
+    notes
+}
+
+/// What stays keeps what it needs.
+fn needed_stays(desired: &Desired, inventory: &Inventory, plan: &Plan) -> Vec<Note> {
+    let goes = |task: &&PruneTask| matches!(task.prune, Prune::Delete { .. });
+    let going: BTreeSet<&ObjectKey> = plan.prunes().filter(goes).map(|task| &task.key).collect();
+    let mut notes = Vec::new();
+    for key in going.iter().filter(|key| key.group.is_empty() && key.kind == "Namespace") {
+        if let Some(inside) = desired.objects().keys().find(|one| one.namespace == key.name) {
+            notes.push(note(Law::NeededStays, key, format!("deleted under {inside}")));
+        }
+    }
+    for task in plan.prunes().filter(|t| matches!(t.prune, Prune::Hold(_) | Prune::Detach(_))) {
+        let needs = inventory.get(&task.key).into_iter().flat_map(|entry| &entry.depends_on);
+        for need in needs.filter(|need| going.contains(need)) {
+            notes.push(note(Law::NeededStays, need, format!("{} needs it and stays", task.key)));
         }
     }
     notes

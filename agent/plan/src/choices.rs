@@ -108,5 +108,7 @@ fn recreate_elsewhere(object: &Value) -> bool {
 }
 
 fn once_elsewhere(object: &Value) -> bool {
-    option(object, "kustomize.toolkit.fluxcd.io/ssa", &["IfNotPresent"])
+    option(object, "kustomize.toolkit.fluxcd.io/ssa", &["IfNotPresent", "Ignore"])
+        || option(object, "kustomize.toolkit.fluxcd.io/reconcile", &["disabled"])
+        || option(object, "client.lifecycle.config.k8s.io/mutation", &["ignore"])
 }

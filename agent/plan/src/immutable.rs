@@ -5,6 +5,7 @@ use model::ObjectKey;
 use serde_json::Value;
 
 use crate::diff::{Change, Diff, Op};
+use crate::schema::nano;
 
 /// What of a kind cannot change: `(group, kind, paths, but for these)`. A path covers all below it.
 const FIXED: &[(&str, &str, &[&str], &[&str])] = &[
@@ -59,6 +60,11 @@ const FIXED: &[(&str, &str, &[&str], &[&str])] = &[
     ("networking.k8s.io", "IngressClass", &["spec.controller"], &[]),
     ("node.k8s.io", "RuntimeClass", &["handler"], &[]),
     ("apiextensions.k8s.io", "CustomResourceDefinition", &["spec.group", "spec.scope"], &[]),
+    ("discovery.k8s.io", "EndpointSlice", &["addressType"], &[]),
+    ("apps", "ControllerRevision", &["data"], &[]),
+    ("certificates.k8s.io", "CertificateSigningRequest", &["spec"], &[]),
+    ("storage.k8s.io", "VolumeAttachment", &["spec"], &[]),
+    ("resource.k8s.io", "ResourceClaim", &["spec"], &[]),
 ];
 
 /// Paths among the changes that the API server would refuse to change on this live object.
@@ -74,6 +80,7 @@ pub fn immutable(key: &ObjectKey, live: &Value, diff: &Diff) -> Vec<String> {
             changes.filter(|c| !is_first(key, c)).map(|c| c.path.clone())
         })
         .collect();
+    found.extend(diff.changes.iter().filter(|c| shrinks(key, c)).map(|c| c.path.clone()));
     let sealed = live.get("immutable").and_then(Value::as_bool) == Some(true);
     if sealed && key.group.is_empty() && matches!(key.kind.as_str(), "Secret" | "ConfigMap") {
         let data = ["data", "binaryData", "stringData", "immutable"];
@@ -90,6 +97,15 @@ fn below(path: &str, root: &str) -> bool {
 /// The one thing of a running Pod's containers that may change.
 fn is_image(key: &ObjectKey, change: &Change) -> bool {
     key.kind == "Pod" && change.path.rsplit('.').next() == Some("image")
+}
+
+/// A claim may only grow.
+fn shrinks(key: &ObjectKey, change: &Change) -> bool {
+    let claim = key.group.is_empty() && key.kind == "PersistentVolumeClaim";
+    let amount = |value: &Option<Value>| value.as_ref().and_then(nano);
+    claim
+        && change.path == "spec.resources.requests.storage"
+        && amount(&change.to).zip(amount(&change.from)).is_some_and(|(to, from)| to < from)
 }
 
 /// A field of a Service that is set for the first time.

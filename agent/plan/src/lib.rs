@@ -90,7 +90,7 @@ pub use hooks::{HookAction, HookTask, hook_tasks, is_hook, removes, stale_runs};
 pub use immutable::immutable;
 pub use inventory::{Entry, HookResult, HookRun, Inventory, InventoryError, Sharded, Written};
 pub use keyed::{Fingerprint, Key};
-pub use live::{Live, LiveMeta, Sight};
+pub use live::{Live, LiveMeta, Mark, Sight};
 pub use migrate::{Migrate, migrate_patch, migrates, rewrite_version_patch, transfer_patch};
 pub use model::Adopt;
 pub use order::Position;

@@ -13,6 +13,7 @@ use crate::signature::Signature;
 const KEEP: &[(&str, &[&str])] = &[
     ("tidegate.dev/prune", &["disabled", "false"]),
     ("kustomize.toolkit.fluxcd.io/prune", &["disabled"]),
+    ("kustomize.toolkit.fluxcd.io/reconcile", &["disabled"]),
     ("argocd.argoproj.io/sync-options", &["Prune=false", "Delete=false"]),
     ("client.lifecycle.config.k8s.io/deletion", &["detach"]),
     ("cli-utils.sigs.k8s.io/on-remove", &["keep"]),
@@ -24,6 +25,33 @@ const CONFIRM: &[(&str, &[&str])] = &[
     ("tidegate.dev/prune", &["confirm"]),
     ("argocd.argoproj.io/sync-options", &["Prune=confirm", "Delete=confirm"]),
 ];
+
+/// Marks that other delivery tools put on what they deliver, as labels and as annotations. Only those that
+/// the tool itself writes: a label such as `app.kubernetes.io/managed-by` stands in many a plain manifest.
+const MARKS: &[(&str, &str)] = &[
+    ("annotations", "meta.helm.sh/release-name"),
+    ("annotations", "argocd.argoproj.io/tracking-id"),
+    ("annotations", "config.k8s.io/owning-inventory"),
+    ("annotations", "configsync.gke.io/resource-id"),
+    ("annotations", "objectset.rio.cattle.io/id"),
+    ("labels", "argocd.argoproj.io/instance"),
+    ("labels", "kustomize.toolkit.fluxcd.io/name"),
+    ("labels", "helm.toolkit.fluxcd.io/name"),
+    ("labels", "applyset.kubernetes.io/part-of"),
+    ("labels", "kapp.k14s.io/app"),
+    ("labels", "objectset.rio.cattle.io/hash"),
+];
+
+/// A mark of another delivery tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// `labels` or `annotations`.
+    pub(crate) map: &'static str,
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// Its value.
+    pub(crate) value: String,
+}
 
 /// The part of one live object's metadata that decisions are made of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,6 +80,8 @@ pub struct LiveMeta {
     pub managers: BTreeSet<String>,
     /// Uids of its owner references.
     pub owner_uids: Vec<String>,
+    /// Marks of other delivery tools; not looked for on an object with an ownership label of ours.
+    pub marks: Vec<Mark>,
 }
 
 impl LiveMeta {
@@ -82,8 +112,22 @@ impl LiveMeta {
             confirm: asks(meta.get("annotations"), CONFIRM).is_some(),
             managers: managers(meta, ownership.manager()),
             owner_uids: strings("ownerReferences", Some("uid")),
+            marks: marks(meta),
         })
     }
+}
+
+/// Who else says that it delivered the object.
+fn marks(meta: &Value) -> Vec<Mark> {
+    let value = |map: &str, name: &str| meta.get(map)?.get(name)?.as_str();
+    if value("labels", Ownership::LABEL).is_some() {
+        return Vec::new();
+    }
+    let found = MARKS.iter().filter_map(|(map, name)| {
+        let value = value(map, name)?.to_owned();
+        Some(Mark { map, name, value })
+    });
+    found.collect()
 }
 
 /// The first annotation among `known`, as `name: value`.

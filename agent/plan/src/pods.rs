@@ -172,6 +172,7 @@ fn container(pod: &Value, status: &Value, now: Option<Timestamp>) -> Option<Trou
         | "ErrImageNeverPull"
         | "InvalidImageName"
         | "ImageInspectError"
+        | "SignatureValidationFailed"
         | "RegistryUnavailable" => {
             let mut trouble = Trouble::new(Reason::ImagePullBackOff, say());
             trouble.terminal = waiting == "InvalidImageName" || hopeless_image(message);
@@ -183,7 +184,8 @@ fn container(pod: &Value, status: &Value, now: Option<Timestamp>) -> Option<Trou
             trouble.terminal = waiting == "CreateContainerConfigError" && age > CONFIG_GRACE;
             Some(trouble)
         }
-        "CrashLoopBackOff" if restarts >= CRASHES_MIN => {
+        // Without a time one look has to do, and back-off means that it crashed.
+        "CrashLoopBackOff" if restarts >= CRASHES_MIN || now.is_none() => {
             let last = "/lastState/terminated";
             let code = status.pointer(&format!("{last}/exitCode")).and_then(Value::as_i64);
             let why = text(status, &format!("{last}/reason"));
@@ -194,6 +196,8 @@ fn container(pod: &Value, status: &Value, now: Option<Timestamp>) -> Option<Trou
             trouble.terminal = why == "OOMKilled";
             Some(trouble)
         }
+        // Hooks that failed, sandboxes that cannot be made, users that may not run: the kubelet's words.
+        _ if waiting.ends_with("Error") => Some(Trouble::new(Reason::ContainerConfigError, say())),
         _ => None,
     }
 }

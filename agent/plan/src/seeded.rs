@@ -19,6 +19,8 @@ pub enum Bug {
     NoOrder,
     /// Delete in the order of applying.
     NoReverse,
+    /// Delete what an object that stays needs.
+    DropNeeded,
     /// Accept a grant without comparing epochs.
     StepDown,
     /// Take a kind that could not be looked at for one whose objects are gone.

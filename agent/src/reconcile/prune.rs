@@ -119,6 +119,7 @@ fn held(hold: &Hold) -> Trouble {
         Hold::Leaving(to) => {
             format!("it is handed over to App `{to}`, which has not taken it yet")
         }
+        Hold::NeededBy(by) => format!("{by} needs it and stays"),
     };
     Trouble::waiting(Reason::PruneBlocked, message)
 }

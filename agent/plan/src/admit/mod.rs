@@ -174,6 +174,11 @@ pub fn admit(
     let mut faults = Vec::new();
     let mut notes = Vec::new();
     let mut items = expand::expand(contents, &mut faults);
+    items.retain(|item| {
+        let local = local(&item.object);
+        notes.extend(local.clone());
+        local.is_none()
+    });
     for item in &mut items {
         sanitise::sanitise(&mut item.object);
     }
@@ -205,6 +210,16 @@ pub fn admit(
         faults.dedup();
         Err(faults)
     }
+}
+
+/// Why an object is not meant for a cluster: its author says that it only serves tools on the way there.
+fn local(object: &Value) -> Option<String> {
+    const LOCAL: &str = "config.kubernetes.io/local-config";
+    let meta = object.get("metadata")?;
+    let value = meta.get("annotations")?.get(LOCAL)?.as_str()?;
+    let name = meta.get("name").and_then(Value::as_str).unwrap_or_default();
+    let kind = identity::text(object, "kind").unwrap_or_default();
+    (value != "false").then(|| format!("{kind} {name}: left out, `{LOCAL}: {value}`"))
 }
 
 /// Marks and fingerprints what is in order.

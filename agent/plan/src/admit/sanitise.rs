@@ -39,6 +39,7 @@ pub(super) fn sanitise(object: &mut Value) {
     match text("kind") {
         "Secret" if core => merge_string_data(object),
         "CustomResourceDefinition" => drop_bad_ca_bundle(object),
+        "ClusterRole" => drop_aggregated_rules(object),
         "Service" if core => default_protocol(object.pointer_mut("/spec/ports")),
         _ => {}
     }
@@ -89,6 +90,15 @@ fn default_protocol(ports: Option<&mut Value>) {
         if let Value::Object(port) = port {
             port.entry("protocol").or_insert_with(|| json!("TCP"));
         }
+    }
+}
+
+/// The rules of an aggregated role are what a controller of Kubernetes collects; whatever stands there is
+/// overwritten, and applying it would begin a fight.
+fn drop_aggregated_rules(object: &mut Value) {
+    let Value::Object(top) = object else { return };
+    if top.get("aggregationRule").is_some_and(Value::is_object) {
+        top.remove("rules");
     }
 }
 

@@ -27,13 +27,21 @@ impl Owners {
     pub(super) fn of(live: &Value, root: &Node<'_>, options: &DiffOptions<'_>) -> Owners {
         let mut owners = Owners::default();
         let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
+        // Fields are moved to us when an object is adopted; what people add later stays theirs.
+        let applied = |entry: &Value| {
+            let is =
+                |name: &str, value: &str| entry.get(name).and_then(Value::as_str) == Some(value);
+            is("manager", options.ownership.manager()) && is("operation", "Apply")
+        };
+        let adopted = entries.is_some_and(|entries| entries.iter().any(applied));
         for entry in entries.into_iter().flatten() {
             let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
             let set = FieldSet::parse(entry.get("fieldsV1").unwrap_or(&Value::Null));
             owners.all = owners.all.union(&set);
             let (manager, part) = (text("manager"), text("subresource"));
             let ours = manager == options.ownership.manager() && part.is_empty();
-            if ours || moves(entry, options.ownership.manager(), options.migrate) {
+            let moves = !adopted && moves(entry, options.ownership.manager(), options.migrate);
+            if ours || moves {
                 owners.ours = owners.ours.union(&set);
             } else {
                 owners.others.push((manager.to_owned(), part == "scale", set));

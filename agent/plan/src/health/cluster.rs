@@ -6,7 +6,7 @@ use model::{Health, Reason};
 use serde_json::Value;
 
 use super::Verdict;
-use super::view::View;
+use super::view::{View, conditions};
 
 /// How long a new service behind an API or webhook may take to come up.
 const GRACE: Duration = Duration::from_mins(1);
@@ -85,5 +85,26 @@ pub(super) fn node(view: View<'_>) -> Verdict {
         Some(ready) if ready.is_true() => Verdict::healthy(),
         Some(ready) => Verdict::degraded(ready.say()),
         None => Verdict::progressing("not reported yet"),
+    }
+}
+
+/// The parts of a control plane; the conditions are not in a status.
+pub(super) fn component(view: View<'_>) -> Verdict {
+    match conditions(view.at("/conditions")).find(|c| c.kind() == "Healthy") {
+        Some(healthy) if healthy.is_true() => Verdict::healthy(),
+        Some(healthy) => Verdict::degraded(healthy.say()),
+        None => Verdict::new(Health::Unknown, Reason::HealthUnknown, "it says nothing of itself"),
+    }
+}
+
+/// Objects of a kind are being written again in another version of it.
+pub(super) fn storage_migration(view: View<'_>) -> Verdict {
+    let holds = |kind: &str| view.condition(kind).filter(|c| c.is_true());
+    if let Some(failed) = holds("Failed") {
+        Verdict::degraded(failed.say()).finally()
+    } else if holds("Succeeded").is_some() {
+        Verdict::healthy()
+    } else {
+        Verdict::progressing("objects are still to be written again")
     }
 }

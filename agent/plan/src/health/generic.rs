@@ -59,6 +59,38 @@ const BAD: &[&str] = &[
     "ReleaseFailed",
     "Irreconcilable",
 ];
+/// How conditions end that are true when a part is well, and false when not.
+const GOOD_ENDS: &[&str] = &[
+    "Ready",
+    "Available",
+    "Healthy",
+    "Synced",
+    "Synchronized",
+    "Succeeded",
+    "Valid",
+    "Reconciled",
+    "Accepted",
+    "Programmed",
+    "Deployed",
+    "Installed",
+    "Provisioned",
+    "Configured",
+    "Established",
+    "Initialized",
+];
+/// How conditions end that are true when a part is broken.
+const BAD_ENDS: &[&str] = &[
+    "Failed",
+    "Failure",
+    "Error",
+    "Errors",
+    "Degraded",
+    "Stalled",
+    "Invalid",
+    "Unhealthy",
+    "Unavailable",
+    "Misconfigured",
+];
 /// Conditions that are true while something goes on.
 const BUSY: &[&str] = &[
     "Reconciling",
@@ -111,10 +143,17 @@ fn worst(verdicts: [Option<Verdict>; 3]) -> Option<Verdict> {
 
 /// What says of itself that it is broken.
 fn broken(view: View<'_>) -> Option<Verdict> {
-    let is_bad = |c: &Condition<'_>| BAD.contains(&c.kind()) && c.is_true();
+    let is_bad = |c: &Condition<'_>| bad(c.kind()) && c.is_true();
     let generation = view.generation();
     let found = view.conditions().find(|c| is_bad(c) && !c.is_stale(generation));
     found.map(|c| Verdict::degraded(c.say()))
+}
+
+/// Whether a condition of this name tells of a fault when it is true.
+fn bad(kind: &str) -> bool {
+    // `NoErrors`, `NotDegraded`
+    let denied = kind.starts_with("No");
+    BAD.contains(&kind) || !denied && BAD_ENDS.iter().any(|end| kind.ends_with(end))
 }
 
 /// What speaks against a rule that calls an object healthy: words that mean the same everywhere. A rule
@@ -151,10 +190,14 @@ fn by_conditions(view: View<'_>) -> Option<Verdict> {
 fn by_condition(view: View<'_>, condition: Condition<'_>, busy: bool) -> Option<Verdict> {
     let kind = condition.kind();
     // Readiness of parts counts where nothing tells of the whole.
-    let part = kind.ends_with("Ready") && kind != "NotReady" && view.condition("Ready").is_none();
+    let part = GOOD_ENDS.iter().any(|end| kind.ends_with(end))
+        && !kind.starts_with("Not")
+        && !bad(kind)
+        && !BUSY.contains(&kind)
+        && view.condition("Ready").is_none();
     let good = GOOD.contains(&kind) || part;
     let done = DONE.contains(&kind);
-    if !good && !done && !BAD.contains(&kind) && !BUSY.contains(&kind) {
+    if !good && !done && !bad(kind) && !BUSY.contains(&kind) {
         return None;
     }
     if condition.is_stale(view.generation()) {
@@ -194,6 +237,7 @@ fn by_word(view: View<'_>) -> Option<Verdict> {
         "/status/currentPhase",
         "/status/state/phase",
         "/status/clusterStatus",
+        "/status",
     ];
     let word = PLACES.iter().map(|place| view.text(place)).find(|word| !word.is_empty())?;
     let say = || match view.text("/status/message") {

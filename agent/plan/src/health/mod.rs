@@ -135,6 +135,13 @@ const RULES: &[Row] = &[
         cluster::admission_policy,
     ),
     ("", &["Node"], Observes::Nothing, cluster::node),
+    ("", &["ComponentStatus"], Observes::Nothing, cluster::component),
+    (
+        "storagemigration.k8s.io",
+        &["StorageVersionMigration"],
+        Observes::Settles,
+        cluster::storage_migration,
+    ),
     (
         "",
         &[

@@ -116,13 +116,13 @@ fn adopt(
     let tool = meta
         .managers
         .iter()
-        .find(|m| matches!(owner_of(m), Owner::DeliveryTool | Owner::AnotherApp));
+        .find(|m| matches!(owner_of(m), Owner::DeliveryTool | Owner::AnotherApp))
+        .map(|manager| format!("it is managed by `{manager}`"));
+    let tool = tool.or_else(|| marked(object, meta));
     let adopt = object.choices.adopt.unwrap_or(policy.adopt);
     let refusal = match (adopt, tool) {
         (Adopt::Never, _) => Some("it exists already and adoption is off".to_owned()),
-        (Adopt::IfUnowned | Adopt::IfIdentical, Some(tool)) => {
-            Some(format!("it is managed by `{tool}`"))
-        }
+        (Adopt::IfUnowned | Adopt::IfIdentical, Some(tool)) => Some(tool),
         (Adopt::IfUnowned | Adopt::IfIdentical, None) | (Adopt::Always, _) => None,
     };
     match refusal {
@@ -136,6 +136,15 @@ fn adopt(
         None if adopt == Adopt::IfIdentical => Action::Compare { uid: meta.uid.clone() },
         None => Action::Apply { why: Why::Adopt, uid },
     }
+}
+
+/// By which mark another delivery tool calls it its own. A mark that the desired object carries as well
+/// came with a copied manifest.
+fn marked(object: &DesiredObject, meta: &LiveMeta) -> Option<String> {
+    let wanted = |map: &str, name: &str| object.body.get("metadata")?.get(map)?.get(name)?.as_str();
+    let mark = meta.marks.iter().find(|m| wanted(m.map, m.name) != Some(m.value.as_str()))?;
+    let kind = mark.map.trim_end_matches('s');
+    Some(format!("its {kind} `{}: {}` says that another tool delivers it", mark.name, mark.value))
 }
 
 /// What must hold before an object is applied.

@@ -9,7 +9,7 @@ use crate::desired::Desired;
 use crate::inventory::{Entry, Inventory};
 use crate::live::{Live, Sight};
 use crate::order::{Position, delete_class, layer};
-use crate::prune::{PruneContext, PruneTask, holds_data, prune_seeded};
+use crate::prune::{Detach, Hold, Prune, PruneContext, PruneTask, holds_data, prune_seeded};
 use crate::seeded::Bug;
 
 /// Depths are turned round this value for deletion; leaves room above for named dependencies.
@@ -41,11 +41,21 @@ pub(super) fn prunes(
         })
         .collect();
     let places = delete_places(&dropped, bug);
-    let mut steps: BTreeMap<Position, Vec<PruneTask>> = BTreeMap::new();
-    for (key, entry) in dropped {
+    let sight = |key: &ObjectKey, entry: &Entry| {
         let moved = entry.uid.as_deref().is_some_and(|uid| kept.contains(uid));
-        let sight = if moved { Sight::Absent } else { live.get(key) };
-        let prune = prune_seeded(key, entry, sight, &context, bug);
+        if moved { Sight::Absent } else { live.get(key) }
+    };
+    let judged = dropped
+        .iter()
+        .map(|(key, entry)| (*key, prune_seeded(key, entry, sight(key, entry), &context, bug)));
+    let mut judged: BTreeMap<&ObjectKey, Prune> = judged.collect();
+    if bug != Some(Bug::DropNeeded) {
+        keep_needed(&mut judged, &dropped, desired);
+    }
+    let mut steps: BTreeMap<Position, Vec<PruneTask>> = BTreeMap::new();
+    for (key, entry) in &dropped {
+        let (key, sight) = (*key, sight(key, entry));
+        let Some(prune) = judged.remove(key) else { continue };
         let owners = match sight {
             Sight::Present(meta) => meta.owner_uids.iter().cloned().collect(),
             Sight::Absent | Sight::Unknown => BTreeSet::new(),
@@ -56,6 +66,43 @@ pub(super) fn prunes(
         steps.entry(place).or_default().push(task);
     }
     steps.into_values().collect()
+}
+
+/// What stays keeps what it needs: the objects that its author named, and its namespace. What stays for
+/// good takes them with it, because its own entry is dropped and nobody would remember why.
+fn keep_needed(
+    judged: &mut BTreeMap<&ObjectKey, Prune>,
+    dropped: &BTreeMap<&ObjectKey, &Entry>,
+    desired: &Desired,
+) {
+    let goes = |prune: Option<&Prune>| matches!(prune, Some(Prune::Delete { .. }));
+    for wanted in desired.objects().keys() {
+        let namespace = ObjectKey {
+            group: String::new(),
+            kind: "Namespace".to_owned(),
+            namespace: String::new(),
+            name: wanted.namespace.clone(),
+        };
+        if let Some(prune) = judged.get_mut(&namespace).filter(|p| goes(Some(*p))) {
+            *prune = Prune::Hold(Hold::NeededBy(wanted.clone()));
+        }
+    }
+    let mut left: Vec<ObjectKey> = judged.keys().map(|key| (*key).clone()).collect();
+    // Each object is kept at most once, so this ends.
+    while let Some(key) = left.pop() {
+        let needed: fn(ObjectKey) -> Prune = match judged.get(&key) {
+            Some(Prune::Hold(_)) => |by| Prune::Hold(Hold::NeededBy(by)),
+            Some(Prune::Detach(_)) => |by| Prune::Detach(Detach::NeededBy(by)),
+            _ => continue,
+        };
+        let Some(entry) = dropped.get(&key) else { continue };
+        for need in &entry.depends_on {
+            if let Some(prune) = judged.get_mut(need).filter(|p| goes(Some(*p))) {
+                *prune = needed(key.clone());
+                left.push(need.clone());
+            }
+        }
+    }
 }
 
 /// The order of applying turned round; dependencies that an author named outrank it.

@@ -64,6 +64,8 @@ pub enum Detach {
     OwnedByOthers(Vec<String>),
     /// The App lets everything go and leaves it running.
     Released,
+    /// What stays for good needs it: what was named by a dependency, or what the namespace holds.
+    NeededBy(ObjectKey),
 }
 
 /// Why nothing is done for now; the entry stays.
@@ -79,6 +81,8 @@ pub enum Hold {
     AwaitsApproval,
     /// It is on its way to this App, which has not taken it yet.
     Leaving(AppName),
+    /// What stays for now needs it: what was named by a dependency, or what the namespace holds.
+    NeededBy(ObjectKey),
 }
 
 /// What to do with an inventory entry whose object is no longer desired.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub(crate) use quantity::same_quantity;
+pub(crate) use quantity::{nano, same_quantity};
 
 /// How a list merges.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,8 +13,8 @@ pub(crate) fn same_quantity(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// The amount in billionths.
-fn nano(value: &Value) -> Option<i128> {
+/// The amount in billionths; `None` when it is none.
+pub(crate) fn nano(value: &Value) -> Option<i128> {
     match value {
         Value::Number(n) => parse(&n.to_string()),
         Value::String(text) => parse(text.trim()),

@@ -21,7 +21,7 @@ const ROUNDS: usize = 4;
 const BATCH: u64 = 100;
 
 /// Runs `judge` for all seeds on all cores; the first fault with its seed.
-fn for_all(judge: impl Fn(u64) -> Result<(), String> + Sync) {
+pub(super) fn for_all(judge: impl Fn(u64) -> Result<(), String> + Sync) {
     #[expect(
         clippy::disallowed_methods,
         reason = "the gate asks for more cases than the quick loop"

@@ -11,6 +11,7 @@ mod accept;
 mod guard;
 mod hooks;
 mod laws;
+mod fuzz;
 mod admit;
 mod health;
 mod library;

@@ -146,6 +146,11 @@ fn deleting_in_the_order_of_applying_is_noticed() {
     assert!(breaks(Bug::NoReverse, Law::ContainersLast));
 }
 
+#[test]
+fn deleting_what_an_object_that_stays_needs_is_noticed() {
+    assert!(breaks(Bug::DropNeeded, Law::NeededStays));
+}
+
 /// The worlds are worth the name: each kind of end that a prune can have, and each action, occurs.
 #[test]
 fn the_worlds_are_wide() {
@@ -173,6 +178,8 @@ fn the_worlds_are_wide() {
         "Forget(Taken(None))",
         "Forget(CopiedMarks)",
         "Hold(Unconfirmed)",
+        "Hold(NeededBy(ObjectKey",
+        "Detach(NeededBy(ObjectKey",
         "Detach(AsksToStay(\"keep:",
     ] {
         assert!(seen.contains(word), "{word} is not among {seen:?}");

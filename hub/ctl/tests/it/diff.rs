@@ -280,6 +280,11 @@ fn a_field_that_was_ours_and_is_no_longer_desired_goes() {
         {"manager": "tidegate-agent/web", "operation": "Apply", "fieldsV1": {"f:data": {"f:keep": {}, "f:drop": {}}}},
         {"manager": "controller", "operation": "Update", "fieldsV1": {"f:data": {"f:drop": {}}}}]);
     assert!(paths(&desired, &owned(shared)).is_empty());
+    // What a person added to an object of ours was never ours: adoption is over.
+    let labelled = json!([
+        {"manager": "tidegate-agent/web", "operation": "Apply", "fieldsV1": {"f:data": {"f:keep": {}}}},
+        {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:data": {"f:drop": {}}}}]);
+    assert!(paths(&desired, &owned(labelled)).is_empty());
     // Only what client-side apply wrote down is known.
     let mut copied = owned(json!([]));
     copied["metadata"]["annotations"] = json!({"kubectl.kubernetes.io/last-applied-configuration":

@@ -172,6 +172,7 @@ fn what_asks_to_stay_is_let_go() {
         ("client.lifecycle.config.k8s.io/deletion", "detach"),
         ("cli-utils.sigs.k8s.io/on-remove", "keep"),
         ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
+        ("kustomize.toolkit.fluxcd.io/reconcile", "disabled"),
         ("argocd.argoproj.io/sync-options", "Prune=false"),
     ] {
         let document = dropped(|o| o["metadata"]["annotations"][name] = json!(value));
@@ -233,6 +234,70 @@ fn a_definition_goes_after_its_instances_and_never_with_those_of_others() {
         (action(&held, definition_id), &held["delete"]),
         ("keep", &json!(["a.example/Thing/shop/mine"]))
     );
+}
+
+#[test]
+fn what_stays_keeps_what_it_needs() {
+    let (namespace, stays) =
+        (ours("v1", "Namespace", "", "shop"), ours("v1", "ConfigMap", "other", "stays"));
+    let known = inventory(&[namespace.clone(), stays.clone()]);
+    let desired = [wanted(&stays), wanted(&config("new"))];
+    let more = ["--allow", "NamespaceWipe"];
+    let (_, made) = planned_with(&desired, &[namespace, stays.clone()], &known, &more);
+    assert_eq!((&made["delete"], action(&made, "/Namespace//shop")), (&json!([]), "keep"));
+    assert!(row(&made, "/Namespace//shop")["message"].as_str().unwrap().contains("shop/new"));
+    let mut definition =
+        ours("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "things.a.example");
+    definition["spec"] =
+        json!({"group": "a.example", "scope": "Namespaced", "names": {"kind": "Thing"}});
+    let thing = ours("a.example/v1", "Thing", "shop", "new");
+    let known = inventory(std::slice::from_ref(&definition));
+    let made = planned(&[wanted(&thing)], &[definition], &known);
+    let id = "apiextensions.k8s.io/CustomResourceDefinition//things.a.example";
+    assert_eq!((&made["delete"], action(&made, id)), (&json!([]), "keep"), "{made:#}");
+    let (mut a, b) = (config("a"), config("b"));
+    for (name, value, expected) in [
+        ("tidegate.dev/prune", "disabled", "detach"),
+        ("tidegate.dev/prune", "confirm", "keep"),
+        ("x", "y", "delete"),
+    ] {
+        a["metadata"]["annotations"][name] = json!(value);
+        let live = [a.clone(), b.clone(), config("stays")];
+        let mut known = inventory(&live);
+        known["entries"][0]["dependsOn"] = json!(["/ConfigMap/shop/b"]);
+        let made = planned(&[wanted(&live[2])], &live, &known);
+        let b = action(&made, "/ConfigMap/shop/b");
+        assert_eq!((action(&made, "/ConfigMap/shop/a"), b), (expected, expected), "{made:#}");
+        a["metadata"]["annotations"].as_object_mut().unwrap().remove(name);
+    }
+}
+
+#[test]
+fn a_job_that_ran_to_its_end_and_was_cleaned_up_is_not_made_again() {
+    let job = ours("batch/v1", "Job", "shop", "j");
+    let mut known = inventory(std::slice::from_ref(&job));
+    let again = planned(&[wanted(&job)], &[], &known);
+    assert_eq!(action(&again, "batch/Job/shop/j"), "create");
+    known["entries"][0]["finished"] = json!(true);
+    let done = planned(&[wanted(&job)], &[], &known);
+    assert_eq!(action(&done, "batch/Job/shop/j"), "unchanged", "{done:#}");
+}
+
+#[test]
+fn what_only_serves_local_tools_is_no_part_of_the_set() {
+    let (mut local, stays) = (wanted(&config("local")), config("stays"));
+    local["metadata"]["annotations"] = json!({"config.kubernetes.io/local-config": "true"});
+    let known = inventory(std::slice::from_ref(&stays));
+    let live = [stays.clone()];
+    let made = planned(&[local.clone(), wanted(&stays)], &live, &known);
+    assert_eq!(
+        (&made["apply"], &made["unchanged"]),
+        (&json!([]), &json!(["/ConfigMap/shop/stays"]))
+    );
+    assert!(made["notes"][0].as_str().unwrap().contains("ConfigMap local"), "{made:#}");
+    local["metadata"]["annotations"] = json!({"config.kubernetes.io/local-config": "false"});
+    let made = planned(&[local, wanted(&stays)], &live, &known);
+    assert_eq!(made["apply"], json!(["/ConfigMap/shop/local"]));
 }
 
 #[test]
@@ -303,6 +368,15 @@ fn a_field_that_cannot_change_is_refused_or_replaced_on_purpose() {
     desired["metadata"]["annotations"] = json!({"tidegate.dev/recreate": "true"});
     assert_eq!(action(&planned(&[desired], &[live], &known), id), "recreate");
     let mut claim = ours("v1", "PersistentVolumeClaim", "shop", "data");
+    let asks = |amount: &str| json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": amount}}});
+    claim["spec"] = asks("2Gi");
+    for (amount, expected) in [("1Gi", "refused"), ("2048Mi", "unchanged"), ("3Gi", "update")] {
+        let mut changed = wanted(&claim);
+        changed["spec"] = asks(amount);
+        let known = inventory(std::slice::from_ref(&claim));
+        let made = planned(&[changed], std::slice::from_ref(&claim), &known);
+        assert_eq!(action(&made, "/PersistentVolumeClaim/shop/data"), expected, "{amount}");
+    }
     claim["spec"] = json!({"accessModes": ["ReadWriteOnce"]});
     let mut changed = wanted(&claim);
     changed["spec"]["accessModes"] = json!(["ReadWriteMany"]);
@@ -334,6 +408,38 @@ fn objects_of_others_are_left_alone() {
         json!([{"manager": "helm", "operation": "Update", "fieldsV1": {}}]);
     let (_, document) = planned_with(&[wanted(&helm)], &[helm], &json!([]), &["--app", "web"]);
     assert_eq!(action(&document, "/ConfigMap/shop/c"), "conflict");
+}
+
+#[test]
+fn what_another_tool_marks_as_its_own_is_adopted_only_on_purpose() {
+    for (map, name, value) in [
+        ("annotations", "meta.helm.sh/release-name", "shop"),
+        ("annotations", "argocd.argoproj.io/tracking-id", "shop:/ConfigMap:shop/c"),
+        ("annotations", "config.k8s.io/owning-inventory", "some-id"),
+        ("labels", "argocd.argoproj.io/instance", "shop"),
+        ("labels", "kustomize.toolkit.fluxcd.io/name", "shop"),
+        ("labels", "helm.toolkit.fluxcd.io/name", "shop"),
+        ("labels", "applyset.kubernetes.io/part-of", "applyset-x-v1"),
+    ] {
+        let mut theirs = json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "c", "namespace": "shop", "uid": "n"}});
+        let desired = wanted(&theirs);
+        theirs["metadata"][map] = json!({name: value});
+        let how = |desired: &Value, adopt: &str| {
+            let more = ["--app", "web", "--adopt", adopt];
+            let live = std::slice::from_ref(&theirs);
+            planned_with(std::slice::from_ref(desired), live, &json!([]), &more).1
+        };
+        let made = how(&desired, "if-unowned");
+        let row = row(&made, "/ConfigMap/shop/c");
+        assert_eq!(row["action"], json!("conflict"), "{made:#}");
+        assert!(row["message"].as_str().unwrap().contains(name), "{row:#}");
+        assert_eq!(action(&how(&desired, "always"), "/ConfigMap/shop/c"), "adopt");
+        // A copied manifest carries it too, and is no proof of anything.
+        let mut copy = desired.clone();
+        copy["metadata"][map] = json!({name: value});
+        assert_eq!(action(&how(&copy, "if-unowned"), "/ConfigMap/shop/c"), "adopt");
+    }
 }
 
 #[test]

@@ -111,13 +111,20 @@ fn phase(phase: HookPhase) -> &'static str {
 }
 
 /// The inventory with what the agent would have noted at its last write: an object that applying would not
-/// change was applied as it is.
+/// change was applied as it is, and so was a Job that ran to its end and was cleaned up.
 fn believed(args: &Args, world: &World, desired: &Desired, inventory: &Inventory) -> Inventory {
     let mut entries: BTreeMap<ObjectKey, Entry> = inventory.entries().clone();
     for (key, entry) in &mut entries {
-        let (Some(wanted), Some(seen)) = (desired.get(key), world.seen.get(key)) else { continue };
-        let found = differs(args, world, wanted, &seen.object, true);
+        let Some(wanted) = desired.get(key) else { continue };
         entry.position = wanted.position;
+        let Some(seen) = world.seen.get(key) else {
+            if entry.finished {
+                entry.applied = Some(wanted.fingerprint);
+                wanted.version().clone_into(&mut entry.version);
+            }
+            continue;
+        };
+        let found = differs(args, world, wanted, &seen.object, true);
         if found.is_empty() {
             entry.applied = Some(wanted.fingerprint);
             wanted.version().clone_into(&mut entry.version);
@@ -288,8 +295,11 @@ impl Case<'_> {
                 let held = guard
                     .map(|guard| guard_holds(guard, &task.key, definition.as_ref(), &live, going));
                 let held = held.unwrap_or_default();
+                let wanted = definition.and_then(|d| self.instance(&d));
                 if !held.is_empty() {
                     row.hold_back(Reason::PruneBlocked, format!("it still holds {}", named(&held)));
+                } else if let Some(wanted) = wanted {
+                    row.hold_back(Reason::PruneBlocked, format!("{wanted} needs it and stays"));
                 }
             }
             Prune::Deleting { finalizers } => {
@@ -309,6 +319,12 @@ impl Case<'_> {
             }
         }
         row
+    }
+
+    /// A desired object of a kind.
+    fn instance(&self, of: &Definition) -> Option<&ObjectKey> {
+        let mut all = self.desired.objects().keys();
+        all.find(|key| key.group == of.group && key.kind == of.kind)
     }
 
     /// The kind that a live definition defines.
@@ -399,6 +415,7 @@ fn detached(detach: &Detach) -> String {
         Detach::Protected => "is one that no App may delete".to_owned(),
         Detach::OwnedByOthers(_) => "has an owner that is not of this App".to_owned(),
         Detach::Released => "is let go with the App".to_owned(),
+        Detach::NeededBy(by) => format!("{by} needs it and stays"),
     }
 }
 
@@ -409,6 +426,7 @@ fn held_back(hold: &Hold) -> String {
         Hold::AfterFailure => "the release is not applied in full".to_owned(),
         Hold::AwaitsApproval => "asks that a person confirms its deletion".to_owned(),
         Hold::Leaving(to) => format!("is handed over to App `{to}`"),
+        Hold::NeededBy(by) => format!("{by} needs it and stays"),
     }
 }
 
