@@ -70,4 +70,6 @@ pub enum Bug {
     AuthorApproves,
     /// Pace is not kept.
     PaceIgnored,
+    /// A newer release takes over from one that is proving itself: none ever ends when commits are frequent.
+    Overtakes,
 }

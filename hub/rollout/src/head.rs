@@ -74,7 +74,10 @@ fn judgement(look: Look<'_>, candidate: &Candidate) -> Judgement {
     if let Some(message) = condemned(look, candidate) {
         return Judgement::Say(Verdict::Refused { reason: Reason::HeadCondemned, message });
     }
+    // A removal keeps no commit waiting, and starts none that would not start by itself: what is new matters
+    // more than tidying up, which begins anew afterwards.
     if let Some(active) = &look.app.active
+        && !matches!(active.kind, Kind::Removal { .. })
         && !look.app.has(Bug::DoubleActive)
     {
         return beside(look, candidate, active);
@@ -116,11 +119,6 @@ fn judgement(look: Look<'_>, candidate: &Candidate) -> Judgement {
 /// A commit while a rollout is active.
 fn beside(look: Look<'_>, candidate: &Candidate, active: &Rollout) -> Judgement {
     let head = look.app.head.as_ref();
-    if matches!(active.kind, Kind::Removal { .. }) && lagging(look, candidate).is_empty() {
-        // Everybody who is still a target has it: what is left to do is the removal itself.
-        let stands = head.is_some_and(|h| h.revision.commit == candidate.commit);
-        return if stands { Judgement::Keep } else { Judgement::Say(Verdict::Unchanged) };
-    }
     let forward = active.is_forward();
     let own = forward && *active.release.commit() == candidate.commit;
     if own && head.is_some_and(|h| h.verdict == Verdict::Rollout(active.id)) {
@@ -129,7 +127,8 @@ fn beside(look: Look<'_>, candidate: &Candidate, active: &Rollout) -> Judgement 
     if own || forward && active.release.variants.agrees_with(&candidate.variants) {
         return Judgement::Say(Verdict::Rollout(active.id));
     }
-    if supersedes(candidate.strategy.on_new_release, active) {
+    let overtakes = look.app.has(Bug::Overtakes) && !active.is_rollback();
+    if overtakes || supersedes(candidate.strategy.on_new_release, active) {
         let revert = look.app.stable.as_ref().is_some_and(|s| is_proven(s, candidate));
         let lagging = lagging(look, candidate);
         return if revert && !lagging.is_empty() {
@@ -145,9 +144,6 @@ fn beside(look: Look<'_>, candidate: &Candidate, active: &Rollout) -> Judgement 
 fn supersedes(policy: OnNewRelease, active: &Rollout) -> bool {
     if active.is_rollback() {
         return false;
-    }
-    if matches!(active.kind, Kind::Removal { .. }) {
-        return true; // what is new matters more than tidying up, which begins anew afterwards
     }
     let first_passed = active
         .waves

@@ -24,6 +24,22 @@ pub(super) fn declare_app(
     clusters: usize,
     more: &str,
 ) -> Result<(), Error> {
+    let at_once = "\
+    probe: 0
+    defaults: {minHealthy: 0s, progressDeadline: 10m, maxInFlight: 100%}
+    waves:
+      - {name: all, rest: true, after: {soak: 0s}}
+";
+    declare_rollout(stage, name, clusters, (more, at_once))
+}
+
+/// Likewise with a strategy of its own, which stands below `rollout`.
+pub(super) fn declare_rollout(
+    stage: &Stage,
+    name: &str,
+    clusters: usize,
+    (more, rollout): (&str, &str),
+) -> Result<(), Error> {
     let text = format!(
         "\
 apiVersion: tidegate.dev/v1alpha1
@@ -33,11 +49,7 @@ spec:
 {more}  source: {{path: manifests}}
   targets: {{select: \"has(labels.bench)\", expect: {{min: {clusters}}}}}
   rollout:
-    probe: 0
-    defaults: {{minHealthy: 0s, progressDeadline: 10m, maxInFlight: 100%}}
-    waves:
-      - {{name: all, rest: true, after: {{soak: 0s}}}}
-"
+{rollout}"
     );
     stage.repository().write(&format!("apps/{name}/app.yaml"), &text)
 }

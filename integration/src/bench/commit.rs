@@ -1,5 +1,7 @@
 //! From a commit to the last of many agents.
 
+use std::time::Duration;
+
 use super::{
     Options, app,
     desk::Desk,
@@ -16,7 +18,7 @@ pub(super) async fn measure(options: &Options) -> Result<Vec<Row>, Error> {
     let mut stage = Stage::new()?;
     stage.start_hub().await?;
     let desk = Desk::of(&stage)?;
-    let mut fleet = Fleet::new(&stage).await?;
+    let mut fleet = Fleet::new(&stage, Duration::ZERO).await?;
     fleet.grow(&desk, AGENTS).await?;
     app::declare(&stage, AGENTS)?;
     app::objects(&stage, 1, |_| "first".to_owned())?;

@@ -42,6 +42,7 @@ pub(super) struct Fleet {
     folder: PathBuf,
     hub: SocketAddr,
     relay: Relay,
+    apply: Duration,
     agents: JoinSet<()>,
     events: (mpsc::Sender<Event>, mpsc::Receiver<Event>),
 }
@@ -51,12 +52,14 @@ fn fault(error: impl std::fmt::Display) -> Error {
 }
 
 impl Fleet {
-    pub(super) async fn new(stage: &Stage) -> Result<Fleet, Error> {
+    /// No agent yet; each will work on a release for `apply`.
+    pub(super) async fn new(stage: &Stage, apply: Duration) -> Result<Fleet, Error> {
         let hub = stage.agents_at().parse().map_err(fault)?;
         Ok(Fleet {
             folder: stage.folder().join("light"),
             hub,
             relay: Relay::start(hub).await.map_err(fault)?,
+            apply,
             agents: JoinSet::new(),
             events: mpsc::channel(EVENTS_MAX),
         })
@@ -69,7 +72,8 @@ impl Fleet {
         let identities: Vec<_> = joins.buffer_unordered(JOINING_MAX).try_collect().await?;
         for some in identities.chunks(OPENING_MAX) {
             for (n, identity) in some {
-                self.agents.spawn(light::run(*n, identity.clone(), self.events.0.clone()));
+                let agent = light::run((*n, self.apply), identity.clone(), self.events.0.clone());
+                self.agents.spawn(agent);
             }
             for _ in some {
                 self.next(|event| matches!(event, Event::Open).then_some(())).await?;

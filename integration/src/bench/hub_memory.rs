@@ -14,7 +14,7 @@ pub(super) async fn measure(options: &Options) -> Result<Vec<Row>, Error> {
     let mut stage = Stage::new()?;
     stage.start_hub().await?;
     let desk = Desk::of(&stage)?;
-    let mut fleet = Fleet::new(&stage).await?;
+    let mut fleet = Fleet::new(&stage, Duration::ZERO).await?;
     let mut seen = Vec::new();
     for count in [0, few, many] {
         fleet.grow(&desk, count).await?;

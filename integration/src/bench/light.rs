@@ -1,4 +1,5 @@
-//! An agent without a cluster: it joins and speaks as the real one does, and calls every grant healthy at once.
+//! An agent without a cluster: it joins and speaks as the real one does, and calls every grant healthy after a
+//! while, or at once.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -33,14 +34,19 @@ pub(super) enum Event {
 }
 
 /// Holds a session until it breaks or the task is aborted.
-pub(super) async fn run(agent: usize, identity: Identity, events: mpsc::Sender<Event>) {
-    if let Err(why) = session(agent, &identity, &events).await {
+/// `apply` is how long it works on a release.
+pub(super) async fn run(
+    (agent, apply): (usize, Duration),
+    identity: Identity,
+    events: mpsc::Sender<Event>,
+) {
+    if let Err(why) = session((agent, apply), &identity, &events).await {
         drop(events.send(Event::Lost(format!("{}: {why}", identity.cluster_name))).await);
     }
 }
 
 async fn session(
-    agent: usize,
+    (agent, apply): (usize, Duration),
     identity: &Identity,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), String> {
@@ -60,11 +66,20 @@ async fn session(
     let pause = Duration::from_secs(u64::from(HEARTBEAT_SECONDS));
     let mut beat = tokio::time::interval_at(Instant::now() + pause, pause);
     let mut view = View::default();
+    let mut working: Option<(Instant, AppName)> = None;
     loop {
+        let done = working.as_ref().map(|(at, _)| *at);
         let got = tokio::select! {
             got = down.message() => got.map_err(|e| e.to_string())?.ok_or("the hub hung up")?,
             _ = beat.tick() => {
                 say(Up::Heartbeat(Heartbeat {})).await?;
+                continue;
+            }
+            () = tokio::time::sleep_until(done.unwrap_or_else(Instant::now)), if done.is_some() => {
+                let healthy = working.take().and_then(|(_, app)| view.report(app, Phase::Healthy));
+                if let Some(reported) = healthy {
+                    say(Up::Report(reported.into())).await?;
+                }
                 continue;
             }
         };
@@ -76,8 +91,16 @@ async fn session(
             Some(Down::Directive(directive)) => {
                 let directed = Directed::try_from(directive).map_err(|e| e.to_string())?;
                 let is_grant = matches!(directed.directive, Directive::Grant(_));
-                if let Some(reported) = view.follow(directed) {
-                    say(Up::Report(reported.into())).await?;
+                let app = directed.app.clone();
+                let works = is_grant && !apply.is_zero();
+                if view.follow(directed) {
+                    let phase = if works { Phase::Applying } else { Phase::Healthy };
+                    if let Some(reported) = view.report(app.clone(), phase) {
+                        say(Up::Report(reported.into())).await?;
+                    }
+                }
+                if works {
+                    working = Some((Instant::now() + apply, app));
                 }
                 if is_grant {
                     drop(events.send(Event::Acked { agent, at: Instant::now() }).await);
@@ -112,30 +135,37 @@ struct View {
 }
 
 impl View {
-    /// Does as told; the report that follows.
-    fn follow(&mut self, directed: Directed) -> Option<Reported> {
-        let held = self.apps.entry(directed.app.clone()).or_default();
+    /// Does as told; whether there is something to report.
+    fn follow(&mut self, directed: Directed) -> bool {
+        let held = self.apps.entry(directed.app).or_default();
         match directed.directive {
             Directive::Grant(grant) => (held.0, held.1) = (grant.epoch, Some(grant.digest)),
             Directive::Fence(epoch) => held.2 = held.2.max(epoch),
-            Directive::Hold => return None,
+            Directive::Hold => return false,
         }
+        true
+    }
+
+    /// What it says of an App that it was told about.
+    fn report(&mut self, app: AppName, phase: Phase) -> Option<Reported> {
+        let held = *self.apps.get(&app)?;
         self.seq += 1;
+        let healthy = phase == Phase::Healthy;
         let report = Report {
             boot: 1,
             seq: self.seq,
             epoch: held.0,
             digest: held.1,
             fence: held.2,
-            phase: Phase::Healthy,
-            healthy_for: Duration::from_millis(1),
+            phase,
+            healthy_for: Duration::from_millis(u64::from(healthy)),
             bad_for: Duration::ZERO,
             applying_for: Duration::from_millis(1),
             objects_total: 1,
-            objects_healthy: 1,
+            objects_healthy: u32::from(healthy),
             drifted: 0,
             unhealthy: Vec::new(),
         };
-        Some(Reported { app: directed.app, report, trace: None, options: None })
+        Some(Reported { app, report, trace: None, options: None })
     }
 }

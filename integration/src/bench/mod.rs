@@ -9,6 +9,7 @@
 )]
 
 mod commit;
+mod waves;
 mod direct;
 mod hub_memory;
 mod agent_cost;
@@ -51,6 +52,8 @@ pub struct Options {
 pub enum Name {
     /// Commit to the last of 100 agents
     Commit,
+    /// Commit to the last of 100 agents in three stages
+    Waves,
     /// Commit to a real API server, beside a direct apply
     Direct,
     /// Hub memory for each idle agent
@@ -67,8 +70,9 @@ pub enum Name {
     Render,
 }
 
-const ALL: [Name; 8] = [
+const ALL: [Name; 9] = [
     Name::Commit,
+    Name::Waves,
     Name::Direct,
     Name::HubMemory,
     Name::Agent,
@@ -122,6 +126,7 @@ pub async fn run(options: &Options) -> ExitCode {
 async fn measure(name: Name, options: &Options) -> Result<Vec<Row>, Error> {
     match name {
         Name::Commit => Box::pin(commit::measure(options)).await,
+        Name::Waves => Box::pin(waves::measure(options)).await,
         Name::Direct => Box::pin(direct::measure(options)).await,
         Name::HubMemory => Box::pin(hub_memory::measure(options)).await,
         Name::Agent => Box::pin(agent_cost::measure(options)).await,

@@ -9,6 +9,7 @@ use crate::{
     act::LaneChange,
     event::{Event, MemberChange, Start, WaveChange},
     obs::{Now, Obs},
+    spec::OnNewRelease,
     state::{App, Kind, Member, MemberState, Outcome, Rollout, RolloutState, WaveState},
 };
 
@@ -78,6 +79,12 @@ impl Append<'_> {
             }
             if active.is_rollback() {
                 self.say(format!("I21: rollback {} is superseded", active.id));
+            }
+            if overtakes(start, active) {
+                self.say(format!(
+                    "L4: rollout {} may end first, and {} starts",
+                    active.id, start.id
+                ));
             }
         }
         if start.id.0 <= self.before.last_id {
@@ -343,6 +350,21 @@ impl Append<'_> {
             | Outcome::Aborted => {}
         }
     }
+}
+
+/// A release that passed its first wave ends, however many commits follow: unless it is halted, or a person or the
+/// newer commit's own strategy wants it otherwise.
+fn overtakes(start: &Start, active: &Rollout) -> bool {
+    let by_itself = start.kind == Kind::Forward && start.by.is_none();
+    let proving = active.is_forward() && !active.is_halted();
+    let first = active.waves.first().map(|w| w.state);
+    let passed = matches!(first, Some(WaveState::Passed { .. } | WaveState::Skipped));
+    let waits = match start.strategy.on_new_release {
+        OnNewRelease::Auto => passed,
+        OnNewRelease::Queue => true,
+        OnNewRelease::Supersede => false,
+    };
+    by_itself && proving && waits
 }
 
 /// Whether more members of a wave failed than it or a person allows.

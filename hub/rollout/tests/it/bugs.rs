@@ -61,4 +61,5 @@ noticed! {
     a_silent_cluster_that_is_removed: AbsenceRemoves by "I12";
     an_author_who_approves: AuthorApproves by "I10";
     a_pace_that_is_not_kept: PaceIgnored by "I1";
+    a_release_that_is_overtaken_for_ever: Overtakes by "L4";
 }

@@ -19,8 +19,9 @@ const RUNS: u64 = 480;
 const EVENTS_EACH: usize = 70;
 
 /// Stories that once showed a fault: of a clock that was set back while grants were paced, of a failure domain in
-/// which a grant was called back. They are told every time.
-const AGAIN: [u64; 6] = [1_001_198, 1_005_075, 1_020_829, 1_022_504, 1_042_571, 1_050_290];
+/// which a grant was called back, of a removal and its own commit that took turns for ever. They are told every time.
+const AGAIN: [u64; 7] =
+    [1_001_198, 1_005_075, 1_020_829, 1_022_504, 1_042_571, 1_050_290, 2_000_582];
 
 /// More stories on demand: `TIDEGATE_STORIES=5000 cargo test -p rollout property`, from the seed
 /// `TIDEGATE_SEED` on.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use model::Reason;
 use rollout::{
-    Actor, Answer, Gate, Mark, RolloutState, Verb,
+    Actor, Answer, Gate, Mark, RolloutState, Verb, Verdict,
     sim::{Behaviour, Faults, Outside, World, actor},
 };
 
@@ -157,8 +157,12 @@ fn force(world: &mut World, verb: &Verb) {
     }
 }
 
-/// L3: every agent holds what it is told.
+/// L2: no commit is in the queue. L3: every agent holds what it is told.
 fn converged(world: &World) -> Result<(), String> {
+    let head = world.app().head.as_ref();
+    if let Some(waits) = head.filter(|h| h.verdict == Verdict::Queued) {
+        return Err(format!("L2: {} waits for nothing", waits.revision));
+    }
     for (uid, cluster) in world.clusters.iter().filter(|(_, c)| !c.deleted) {
         let told = rollout::serve(world.app(), uid);
         let same = match told {
