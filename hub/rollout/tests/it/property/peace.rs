@@ -28,8 +28,9 @@ pub(super) fn peace(story: &mut Story) -> Result<(), String> {
         world.step(SECOND * 20);
         if world.app().active.is_none() {
             still += 1;
-            // Clusters that are still to catch up may set something going again.
-            if still > 15 && world.app().lane.is_empty() {
+            // Clusters that are still to catch up may set something going again, and so may one whose network was
+            // repaired a moment ago.
+            if still > 15 && world.app().lane.is_empty() && converged(world).is_ok() {
                 break;
             }
             continue;
