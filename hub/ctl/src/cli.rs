@@ -217,7 +217,7 @@ fn offline(cli: Cli, output: Output) -> Result<Answered, Error> {
         Command::Import(ref args) => import::run(args, output)?,
         Command::Agent(ref command) => agent::run(command, output)?,
         Command::Health(ref args) => health::run(args, output)?,
-        Command::Schema(ref args) => schema::run(args)?,
+        Command::Schema(ref args) => schema::run(args, output)?,
         Command::Reason(ref args) => reason::run(args, output)?,
         Command::Diff(ref args) => preview::diff(args, hub()?.as_ref(), output)?,
         Command::Rollout(rollout::Command::Simulate(ref args)) => simulate::run(args, output)?,

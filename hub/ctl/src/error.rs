@@ -73,6 +73,8 @@ impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.reason {
             Some(reason) => write!(f, "error[{}]: {}", reason.code(), self.message)?,
+            // Faults of files say it themselves.
+            None if self.message.starts_with("error[") => f.write_str(&self.message)?,
             None => write!(f, "error: {}", self.message)?,
         }
         if let Some(hint) = &self.hint {

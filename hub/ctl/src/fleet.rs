@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use model::{ClusterName, ClusterUid, Digest, Facts, Labels};
 use render::FleetCluster;
 use serde::Deserialize;
+use serde_json::Value as Json;
 
 use crate::error::{Error, Exit};
 
@@ -21,13 +22,6 @@ struct Item {
     labels: BTreeMap<String, String>,
     #[serde(default)]
     facts: Option<Facts>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum File {
-    Document { items: Vec<Item> },
-    List(Vec<Item>),
 }
 
 /// Reads a fleet file.
@@ -51,13 +45,23 @@ pub(crate) fn parsed(text: &str) -> Result<Vec<FleetCluster>, Error> {
 }
 
 fn parse(text: &str) -> Result<Vec<FleetCluster>, String> {
-    let file: File =
-        serde_json::from_str(text).map_err(|e| format!("it is no list of clusters: {e}"))?;
-    let items = match file {
-        File::Document { items } | File::List(items) => items,
+    let no_list = |why: String| format!("it is no list of clusters: {why}");
+    let read: Json = serde_json::from_str(text).map_err(|e| no_list(e.to_string()))?;
+    let items = match read {
+        Json::Array(items) => items,
+        Json::Object(mut document) => match document.remove("items") {
+            Some(Json::Array(items)) => items,
+            Some(_) => return Err(no_list("`items` is no list".to_owned())),
+            None => return Err(no_list("it has no `items`".to_owned())),
+        },
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {
+            return Err(no_list("it is neither a list nor a map".to_owned()));
+        }
     };
     let mut seen = BTreeMap::new();
-    for item in items {
+    for (index, item) in items.into_iter().enumerate() {
+        let item: Item =
+            serde_json::from_value(item).map_err(|e| format!("cluster {}: {e}", index + 1))?;
         let name = ClusterName::parse(&item.name).map_err(|e| e.to_string())?;
         let uid = match item.uid {
             Some(uid) => ClusterUid::parse(&uid).map_err(|e| format!("cluster `{name}`: {e}"))?,
@@ -117,7 +121,10 @@ mod tests {
     fn what_is_no_fleet_is_told() {
         for (text, why) in [
             ("", "no list of clusters"),
-            ("{}", "no list of clusters"),
+            ("{}", "it has no `items`"),
+            (r#"{"items": 3}"#, "`items` is no list"),
+            (r#"{"items": [{"name": "a"}, {"labels": {}}]}"#, "cluster 2: missing field `name`"),
+            ("7", "neither a list nor a map"),
             (r#"[{"name":"No Name"}]"#, "cluster name"),
             (r#"[{"name":"a"},{"name":"a"}]"#, "stands twice"),
         ] {

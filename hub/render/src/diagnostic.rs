@@ -86,6 +86,16 @@ impl Diagnostic {
     }
 }
 
+impl Diagnostic {
+    /// What, and then what to do, as one sentence: `unknown field …; did you mean …`.
+    pub fn sentence(&self) -> String {
+        let step = self.next_step().trim_end_matches('.');
+        let mut letters = step.chars();
+        let first: String = letters.next().into_iter().flat_map(char::to_lowercase).collect();
+        format!("{}; {first}{}", self.message, letters.as_str())
+    }
+}
+
 /// `error[RND-202]: apps/web/app.yaml:14:7: unknown field …; what to do`.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,9 +107,6 @@ impl fmt::Display for Diagnostic {
         if let Some(Position { line, column }) = self.position {
             write!(f, ":{line}:{column}")?;
         }
-        let step = self.next_step().trim_end_matches('.');
-        let mut letters = step.chars();
-        let first = letters.next().into_iter().flat_map(char::to_lowercase);
-        write!(f, ": {}; {}{}", self.message, first.collect::<String>(), letters.as_str())
+        write!(f, ": {}", self.sentence())
     }
 }

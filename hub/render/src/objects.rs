@@ -30,6 +30,8 @@ pub(crate) struct Objects {
     bytes: usize,
     full: bool,
     pub(crate) faults: Vec<Diagnostic>,
+    /// Allowed, and probably not meant.
+    pub(crate) notes: Vec<Diagnostic>,
 }
 
 /// Where an object stands.
@@ -95,6 +97,11 @@ impl Objects {
         if self.secrets && secrets::is_plain(node) {
             self.faults.push(secrets::fault(spot.file, &key).at(spot.at));
             return;
+        }
+        if secrets::is_sealed(node) && self.notes.len() < limits::DIAGNOSTICS_MAX {
+            let mut told = secrets::note(spot.file, &key);
+            told.position = self.placed.then_some(spot.at);
+            self.notes.push(told);
         }
         let bytes = canonical::bytes(node);
         let too_large = |message: String| {

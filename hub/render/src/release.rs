@@ -170,7 +170,7 @@ pub(crate) fn one(
     tree: &dyn Tree,
     recipe: &Recipe,
 ) -> Result<Rendered, Vec<Diagnostic>> {
-    let (objects, notes) = forms::objects(kit, app, tree, recipe)?;
+    let (mut objects, mut notes) = forms::objects(kit, app, tree, recipe)?;
     if !objects.faults.is_empty() {
         return Err(objects.faults);
     }
@@ -179,6 +179,7 @@ pub(crate) fn one(
         let fault = Diagnostic::error(Reason::RenderEmpty, &app.file, message).at(app.path_at);
         return Err(vec![fault]);
     }
+    notes.append(&mut objects.notes);
     let (manifest, objects) = objects.finish();
     Ok(Rendered { manifest, objects, notes })
 }

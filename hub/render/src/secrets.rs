@@ -29,6 +29,19 @@ pub(crate) fn is_plain(node: &Node) -> bool {
     })
 }
 
+/// Whether an object is a Secret that SOPS encrypted.
+pub(crate) fn is_sealed(node: &Node) -> bool {
+    let text = |key: &str| node.get(key).and_then(Node::text);
+    let secret = text("kind") == Some("Secret") && text("apiVersion") == Some("v1");
+    secret && node.get("sops").is_some_and(|sops| matches!(sops.value, Value::Map(_)))
+}
+
+/// What becomes of a Secret that SOPS encrypted.
+pub(crate) fn note(file: &str, key: &ObjectKey) -> Diagnostic {
+    let message = format!("{key} is encrypted with SOPS, and agents refuse what they cannot open");
+    Diagnostic::warning(Reason::SecretSealed, file, message)
+}
+
 /// An empty value tells nothing; a number or flag can be read as well as a text.
 fn readable(value: &Node, sealed: bool) -> bool {
     match &value.value {

@@ -17,6 +17,7 @@ mod agent_work;
 mod wire;
 mod brain;
 mod render;
+mod git;
 
 mod fleet;
 mod light;
@@ -68,9 +69,11 @@ pub enum Name {
     Brain,
     /// Plain YAML, Kustomize and Helm beside the bare tools, and a preview
     Render,
+    /// Bytes of looks and fetches beside Git's own
+    Git,
 }
 
-const ALL: [Name; 9] = [
+const ALL: [Name; 10] = [
     Name::Commit,
     Name::Waves,
     Name::Direct,
@@ -80,6 +83,7 @@ const ALL: [Name; 9] = [
     Name::Wire,
     Name::Brain,
     Name::Render,
+    Name::Git,
 ];
 
 impl Options {
@@ -134,5 +138,6 @@ async fn measure(name: Name, options: &Options) -> Result<Vec<Row>, Error> {
         Name::Wire => Box::pin(wire::measure(options)).await,
         Name::Brain => brain::measure(options),
         Name::Render => render::measure(options),
+        Name::Git => Box::pin(git::measure(options)).await,
     }
 }

@@ -15,7 +15,7 @@ use super::{
     Options,
     table::{Row, median, ms},
 };
-use crate::stage::Error;
+use crate::stage::{Error, Repository, programs};
 
 /// Objects of the App of plain YAML.
 const PLAIN: usize = 1_000;
@@ -70,6 +70,7 @@ pub(super) fn measure(options: &Options) -> Result<Vec<Row>, Error> {
         rows.extend(beside(tool, &program, &tools, samples)?);
     }
     rows.push(preview(options.samples(5, 1))?);
+    rows.push(checkout(options.samples(5, 1), &bin)?);
     Ok(rows)
 }
 
@@ -186,4 +187,71 @@ fn preview(samples: usize) -> Result<Row, Error> {
     }
     let how = format!("{CLUSTERS} clusters, {APPS} Apps of 20 files, one file changed");
     Ok(Row::spread("preview", &times, "ms", how))
+}
+
+/// The program itself, on a Git repository: a fifth of the Apps is for Kustomize and a fifth for Helm.
+fn checkout(samples: usize, bin: &Path) -> Result<Row, Error> {
+    let folder = tempfile::tempdir().map_err(fault)?;
+    let repository = Repository::init(&folder.path().join("fleet"))?;
+    for number in 0..APPS {
+        let name = format!("app-{number}");
+        repository.write(&format!("apps/{name}/app.yaml"), &app(&name))?;
+        for env in ["dev", "prod"] {
+            let place = format!("apps/{name}/m/{env}");
+            let objects = (0..10).map(|n| object(number * 10 + n, 1) + "---\n").collect::<String>();
+            match number % 5 {
+                0 => {
+                    let text = "resources: [all.yaml]\nnamePrefix: a-\n";
+                    repository.write(&format!("{place}/kustomization.yaml"), text)?;
+                    repository.write(&format!("{place}/all.yaml"), &objects)?;
+                }
+                1 => {
+                    let text = format!("apiVersion: v2\nname: {name}\nversion: 0.1.0\n");
+                    repository.write(&format!("{place}/Chart.yaml"), &text)?;
+                    repository.write(&format!("{place}/templates/all.yaml"), &objects)?;
+                }
+                _ => repository.write(&format!("{place}/all.yaml"), &objects)?,
+            }
+        }
+    }
+    let base = repository.commit("before")?;
+    let fleet = folder.path().join("fleet.json");
+    let items = (0..CLUSTERS).map(|n| {
+        let env = ["dev", "prod"][n % 2];
+        serde_json::json!({ "name": format!("k{n}"), "labels": { "env": env }, "facts": {} })
+    });
+    let document = serde_json::json!({ "items": items.collect::<Vec<_>>() }).to_string();
+    fs::write(&fleet, document).map_err(fault)?;
+    let tidegate = programs()?.tidegate;
+    let mut times = Vec::new();
+    for sample in 0..samples {
+        // One of each form changes.
+        for number in 5..8 {
+            let file = ["all.yaml", "templates/all.yaml", "all.yaml"][number - 5];
+            let text = object(number * 10, sample + 2);
+            repository.write(&format!("apps/app-{number}/m/prod/{file}"), &text)?;
+        }
+        let head = repository.commit("after")?;
+        let begin = Instant::now();
+        let done = Command::new(&tidegate)
+            .args(["preview", "--base", &base, "--head", &head, "-o", "json", "--fleet"])
+            .arg(&fleet)
+            .arg("--kustomize")
+            .arg(bin.join("kustomize"))
+            .arg("--helm")
+            .arg(bin.join("helm"))
+            .arg(repository.path())
+            .output()
+            .map_err(fault)?;
+        times.push(ms(begin.elapsed()));
+        let said: serde_json::Value = serde_json::from_slice(&done.stdout).map_err(fault)?;
+        let changed = said["preview"]["apps"].as_array().map_or(0, Vec::len);
+        if changed != 3 {
+            return Err(fault(format!("{changed} Apps change, not three")));
+        }
+    }
+    let how = format!(
+        "`tidegate preview` of a commit: {CLUSTERS} clusters, {APPS} Apps, 20 of them for a tool, three changed; 3,000 is the bound"
+    );
+    Ok(Row::spread("preview, from a checkout", &times, "ms", how))
 }

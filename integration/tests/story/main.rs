@@ -3,6 +3,7 @@
 
 mod cases;
 mod refusals;
+mod neighbours;
 mod measure;
 mod git;
 mod agents;

@@ -48,7 +48,14 @@ pub(super) fn check(object: &Value) -> Vec<Flaw> {
         flaws.push(Flaw::new("metadata.annotations", why).because(Reason::ObjectTooLarge));
     }
     let core = object.get("apiVersion").and_then(Value::as_str) == Some("v1");
+    let sealed = core && object.get("sops").is_some_and(Value::is_object);
     match object.get("kind").and_then(Value::as_str) {
+        // Its values would be taken for what they encrypt, by the server and by whatever runs.
+        Some("Secret" | "ConfigMap") if sealed => {
+            let why = "the object is encrypted with SOPS, and agents have no key to open it; use a kind that an \
+                       operator in the cluster opens, such as `SopsSecret`, `SealedSecret` or `ExternalSecret`";
+            flaws.push(Flaw::new("sops", why));
+        }
         Some("Secret") if core => data(object, true, &mut flaws),
         Some("ConfigMap") if core => data(object, false, &mut flaws),
         _ => {}

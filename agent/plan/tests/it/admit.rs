@@ -68,6 +68,25 @@ fn the_uid_goes_into_the_body_only_when_asked() {
 }
 
 #[test]
+fn a_secret_that_is_encrypted_with_sops_is_refused_in_words_and_a_kind_for_an_operator_passes() {
+    let sops = json!({"mac": "ENC[AES256_GCM,data:m,type:str]", "version": "3.9.0"});
+    for field in ["data", "stringData"] {
+        let mut secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "shop"},
+            "sops": sops});
+        secret[field] = json!({"password": "ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]"});
+        let told = faults([secret]);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("Secret shop/s: `sops`: the object is encrypted with SOPS"),
+            "{told:?}"
+        );
+    }
+    let own = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "shop"},
+        "data": {"sops": "a word like any other"}});
+    desired([own]);
+}
+
+#[test]
 fn string_data_becomes_data_and_wins() {
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"},
         "data": {"a": "eA==", "b": "eA=="}, "stringData": {"b": "yy"}});

@@ -62,8 +62,12 @@ impl Commit {
         let found = found.map_err(|e| fault(format!("run `git`: {e}")))?;
         let commit = String::from_utf8_lossy(&found.stdout).trim().to_owned();
         if !found.status.success() || commit.is_empty() {
-            let message = format!("`{revision}` is no revision of `{}`", root.display());
-            return Err(fault(message));
+            let shown = root.display();
+            let known = git(root).args(["rev-parse", "--git-dir"]).output();
+            if !known.is_ok_and(|known| known.status.success()) {
+                return Err(fault(format!("`{shown}` is no Git repository")));
+            }
+            return Err(fault(format!("`{revision}` is no revision of `{shown}`")));
         }
         // Paths are from the root that was given, which may lie below the top of the repository.
         let arguments = ["ls-tree", "-r", "-t", "-z", "--long", &commit];

@@ -21,5 +21,7 @@ pub(crate) fn revision(root: &Path, revision: &str) -> Result<Box<dyn Tree>, Err
     if revision == "." {
         return working(root);
     }
+    // A place that is not there is told as such, not as a revision that is not.
+    drop(Folder::open(root)?);
     Ok(Box::new(git::Commit::open(root, revision)?))
 }

@@ -14,7 +14,7 @@ use render::{Imported, Origin};
 use crate::{
     checkout,
     error::{Error, Exit},
-    output::{Format, Output, safe},
+    output::{Format, Output, count, safe},
 };
 
 /// Whose files, and where.
@@ -53,7 +53,12 @@ pub(crate) fn run(args: &Args, output: Output) -> Result<Exit, Error> {
     };
     let found = render::import(origin, &*tree);
     if found.read == 0 && found.report.is_empty() {
-        let message = format!("nothing below `{}` is for that tool", args.path.display());
+        let what = match args.tool {
+            Tool::Argocd => "no Application or ApplicationSet of Argo CD",
+            Tool::Flux => "no Kustomization or HelmRelease of Flux",
+            Tool::Fleet => "no `fleet.yaml` and no GitRepo of Fleet",
+        };
+        let message = format!("{what} is below `{}`", args.path.display());
         return Err(Error::because(Exit::NotFound, Reason::PathMissing, message)
             .hint("give the root of the repository that the tool follows"));
     }
@@ -85,8 +90,8 @@ fn tell(found: &Imported, output: Output) {
     for note in &found.report {
         output.say(&safe(&note.to_string()));
     }
-    let (files, notes) = (found.files.len(), found.report.len());
-    output.say(&format!("{} read, {files} files, {notes} notes", found.read));
+    let (read, files) = (count(found.read, "object"), count(found.files.len(), "file"));
+    output.say(&format!("{read} read, {files}, {}", count(found.report.len(), "note")));
     if !found.commands.is_empty() {
         output.say("to do once, with the names of your clusters:");
         found.commands.iter().for_each(|command| output.say(&format!("  {}", safe(command))));

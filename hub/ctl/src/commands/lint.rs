@@ -10,7 +10,7 @@ use super::offline;
 use crate::{
     checkout,
     error::{Error, Exit},
-    output::{Format, Output, Special, sarif},
+    output::{Format, Output, Special, count, sarif},
 };
 
 /// What to check.
@@ -67,9 +67,10 @@ pub(crate) fn run(args: &Args, output: Output) -> Result<Exit, Error> {
     found.iter_mut().for_each(not_here);
     let errors = found.iter().filter(|d| d.is_error()).count();
     let warnings = found.len() - errors;
+    let tally = format!("{}, {}", count(errors, "error"), count(warnings, "warning"));
     if output.special == Some(Special::Sarif) {
         Output::json(&sarif(&found))?;
-        output.say(&format!("{errors} errors, {warnings} warnings"));
+        output.say(&tally);
         return Ok(if errors == 0 { Exit::Fine } else { Exit::No });
     }
     match output.format {
@@ -80,7 +81,7 @@ pub(crate) fn run(args: &Args, output: Output) -> Result<Exit, Error> {
             Output::data(&crate::output::safe(&lines.join("\n")))?;
         }
     }
-    output.say(&format!("{errors} errors, {warnings} warnings"));
+    output.say(&tally);
     Ok(if errors == 0 { Exit::Fine } else { Exit::No })
 }
 

@@ -101,7 +101,10 @@ impl Bench {
 /// `web` or `app/web`.
 pub(crate) fn app_name(text: &str) -> Result<AppName, Error> {
     let name = text.strip_prefix("app/").unwrap_or(text);
-    AppName::parse(name).map_err(|e| Error::new(Exit::Usage, e.to_string()))
+    AppName::parse(name).map_err(|e| {
+        Error::new(Exit::Usage, e.to_string())
+            .hint("name the App first, as `app/NAME`, and then the path")
+    })
 }
 
 /// One App of a repository.

@@ -12,8 +12,8 @@ pub(crate) struct Args {
     kind: String,
 }
 
-/// Runs it.
-pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
+/// Runs it, and says how an editor takes it.
+pub(crate) fn run(args: &Args, output: Output) -> Result<Exit, Error> {
     let Some(schema) = render::schema(&args.kind) else {
         let message = format!("there is no schema `{}`", args.kind);
         return Err(
@@ -21,5 +21,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Error> {
         );
     };
     Output::json(&schema)?;
+    let place = match args.kind.as_str() {
+        "app" => "../../app.schema.json",
+        _ => "FILE",
+    };
+    output.say(&format!(
+        "for an editor: keep it in a file, and begin what you write with\n  # yaml-language-server: $schema={place}"
+    ));
     Ok(Exit::Fine)
 }

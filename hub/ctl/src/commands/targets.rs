@@ -56,7 +56,7 @@ struct Clause {
     line: Option<usize>,
 }
 
-/// Runs it. `--explain` answers 0 when the cluster is selected and 1 when it is not.
+/// Runs it: 1 when the App cannot go out as it is. `--explain` answers 0 when the cluster is selected and 1 when it is not.
 pub(crate) fn run(args: &Args, hub: Option<&Hub>, output: Output) -> Result<Exit, Error> {
     let tree = checkout::working(&args.path)?;
     let app = offline::app(&*tree, &offline::app_name(&args.app)?)?;
@@ -96,7 +96,9 @@ pub(crate) fn run(args: &Args, hub: Option<&Hub>, output: Output) -> Result<Exit
     }
     let what = if args.unmatched { "not selected" } else { "selected" };
     output.say(&format!("{count} of {} clusters {what}", clusters.len()));
-    Ok(Exit::Fine)
+    // Who would be in which wave cannot be told of an App that cannot go out.
+    let refused = placed.faults.iter().any(render::Diagnostic::is_error);
+    Ok(if refused { Exit::No } else { Exit::Fine })
 }
 
 fn explain(

@@ -2,6 +2,8 @@
 
 use render::{AppChange, Change, ChangeKind, Group, Preview};
 
+use super::count;
+
 /// Longest diff that stands in a comment, in bytes; forges cut comments at 64 KiB.
 const DIFF_BYTES_MAX: usize = 4 << 10;
 
@@ -51,7 +53,7 @@ pub(crate) fn markdown(found: &Preview, base: &str, head: &str) -> String {
         for group in &app.groups {
             out.push(format!("<details><summary>{}: {}</summary>\n", who(group), what(group)));
             for change in &group.changes {
-                out.push(format!("- {}", escaped(&one(change))));
+                out.push(format!("- {}", escaped(&marked(change))));
                 let warned = warnings(change).into_iter();
                 out.extend(warned.map(|line| format!("  - ⚠️ {}", escaped(&line))));
                 if !change.diff.is_empty() {
@@ -71,12 +73,17 @@ fn summary(found: &Preview) -> String {
     let changed: usize =
         found.apps.iter().flat_map(|app| &app.groups).map(|group| group.clusters.len()).sum();
     let refused = found.apps.iter().filter(|app| !app.faults.is_empty()).count();
-    let apps = count(found.apps.len(), "App");
+    let apps = match found.apps.len() {
+        0 => "no App of the repository changes".to_owned(),
+        1 => "1 App of the repository changes".to_owned(),
+        many => format!("{many} Apps of the repository change"),
+    };
     let refused = match refused {
         0 => String::new(),
         refused => format!("; {refused} cannot go out"),
     };
-    format!("{apps} of the repository change, {changed} (App, cluster) pairs{refused}")
+    let pairs = count(changed, "(App, cluster) pair");
+    format!("{apps}, {pairs}{refused}")
 }
 
 fn headline(app: &AppChange) -> String {
@@ -121,7 +128,8 @@ fn what(group: &Group) -> String {
     ] {
         marks.push_str(if is { mark } else { "" });
     }
-    format!("the same {}{marks} ({})", count(lines, "line"), parts.join(", "))
+    let same = if group.clusters.len() > 1 { "the same " } else { "" };
+    format!("{same}{}{marks} ({})", count(lines, "line"), parts.join(", "))
 }
 
 /// What is to be known of a change before it goes out.
@@ -135,6 +143,16 @@ fn warnings(change: &Change) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// As [`one`], where a sign at the beginning would make a list of it.
+fn marked(change: &Change) -> String {
+    let word = match change.kind {
+        ChangeKind::Added => "added",
+        ChangeKind::Changed => "changed",
+        ChangeKind::Removed => "**removed**",
+    };
+    format!("{word} {}", one(change).trim_start_matches(['+', '~', '-', ' ']))
 }
 
 fn one(change: &Change) -> String {
@@ -170,10 +188,6 @@ fn waves(app: &AppChange) -> Vec<String> {
         format!("wave {}: {} of {of} change; {}", wave.name, wave.changing, wave.gates.join(", "))
     };
     app.waves.iter().filter(changing).map(line).collect()
-}
-
-fn count(number: usize, word: &str) -> String {
-    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
 }
 
 /// Text of a repository as text: no tag, no link of its making.

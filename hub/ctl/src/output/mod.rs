@@ -118,6 +118,11 @@ pub(crate) fn state(state: State) -> String {
     format!("{icon} {state}")
 }
 
+/// `1 line`, `2 lines`.
+pub(crate) fn count(number: usize, word: &str) -> String {
+    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
+}
+
 /// Makes text from clusters and commits safe for a terminal: control and direction characters are
 /// shown as escapes.
 pub(crate) fn safe(text: &str) -> String {

@@ -43,7 +43,7 @@ fn result(fault: &Diagnostic) -> Value {
     json!({
         "ruleId": fault.reason.code(),
         "level": if fault.is_error() { "error" } else { "warning" },
-        "message": { "text": format!("{}; {}", fault.message, fault.next_step()) },
+        "message": { "text": fault.sentence() },
         "locations": [{ "physicalLocation": place }],
     })
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
@@ -17,6 +17,10 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn new() -> Desk {
         Desk { folder: TempDir::new().unwrap() }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Writes a file; its path.

@@ -6,6 +6,7 @@ mod desk;
 mod diff;
 mod newcomer;
 mod plan;
+mod preview;
 mod simulate;
 mod targets;
 mod watch;

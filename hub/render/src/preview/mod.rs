@@ -3,6 +3,7 @@
 //! Clusters that get the same change are one group: 412 clusters and three lines are read once. Values of
 //! Secrets never appear.
 
+mod sketch;
 mod diff;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -143,6 +144,9 @@ fn one(
     (new, head): (&App, &dyn Tree),
     clusters: &[FleetCluster],
 ) -> Option<AppChange> {
+    if old == Some(new) && sketch::untouched(kit, new, (base, head), clusters) {
+        return None;
+    }
     let before = old.map(|old| place(kit, old, base, clusters)).unwrap_or_default();
     let after = place(kit, new, head, clusters);
     let mut change = nothing(&new.name);

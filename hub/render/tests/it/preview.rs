@@ -37,6 +37,43 @@ fn no_change_is_nothing() {
     assert!(compare(&comment).is_empty(), "equal objects are equal");
 }
 
+/// A tool that counts how often it is asked, and answers with what it was given.
+#[derive(Default)]
+struct Counted(std::sync::atomic::AtomicUsize);
+
+impl render::Tools for Counted {
+    fn run(&self, job: &render::Job) -> Result<render::Output, render::ToolError> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(job.files.iter().find(|(path, _)| path.ends_with("a.yaml")).unwrap().1.clone())
+    }
+
+    fn version(&self, _: render::Tool) -> Result<String, render::ToolError> {
+        Ok("v5".to_owned())
+    }
+}
+
+#[test]
+fn a_tool_is_run_only_for_what_the_change_reaches() {
+    let mut base = MemoryTree::new();
+    for n in 0..50 {
+        let app = app_yaml("m").replace("name: web", &format!("name: app-{n}"));
+        base.insert_file(&format!("apps/app-{n}/app.yaml"), app);
+        base.insert_file(&format!("apps/app-{n}/m/kustomization.yaml"), "resources: [a.yaml]\n");
+        base.insert_file(&format!("apps/app-{n}/m/a.yaml"), map("a", &format!("n: '{n}'")));
+    }
+    let compare = |head: &MemoryTree| {
+        let tools = Counted::default();
+        let kit = Kit { tools: &tools, policy: None, source: None };
+        let found = preview(&kit, &base, head, &fleet(1_000), None);
+        (tools.0.into_inner(), found.apps.len())
+    };
+    assert_eq!(compare(&base), (0, 0));
+    let head = base.clone().file("apps/app-7/m/a.yaml", map("a", "n: changed"));
+    assert_eq!(compare(&head), (2, 1), "once before and once after");
+    let broken = base.clone().file("apps/app-7/m/kustomization.yaml", "resources: [b.yaml]\n");
+    assert_eq!(compare(&broken).1, 1);
+}
+
 #[test]
 fn the_same_change_of_different_variants_is_one_group() {
     let head = repository()

@@ -18,17 +18,17 @@ use super::{
     *,
 };
 
-fn quick() -> SourceLimits {
+pub(super) fn quick() -> SourceLimits {
     SourceLimits { registry_interval: Duration::from_millis(20), ..limits() }
 }
 
-fn of(registry: &Registry, repository: &str, reference: &str) -> SourceConfig {
+pub(super) fn of(registry: &Registry, repository: &str, reference: &str) -> SourceConfig {
     let mut config = config(&registry.url(repository), reference);
     config.auth.ca = file(&registry.ca);
     config
 }
 
-async fn until_digest(sources: &Sources, digest: &str) -> SourceStatus {
+pub(super) async fn until_digest(sources: &Sources, digest: &str) -> SourceStatus {
     let plain = digest.strip_prefix("sha256:").unwrap_or(digest).to_owned();
     let at = |status: &SourceStatus| {
         status.state.reason().is_none()

@@ -13,7 +13,7 @@ use super::{sshd::keygen, *};
 
 /// What the daemon does with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mood {
+pub(super) enum Mood {
     Good,
     /// Takes the connection and says nothing.
     Silent,
@@ -24,7 +24,7 @@ enum Mood {
 }
 
 /// `git daemon` for each connection; the thread ends with the process.
-fn daemon(root: &Path) -> (u16, Arc<Mutex<Mood>>) {
+pub(super) fn daemon(root: &Path) -> (u16, Arc<Mutex<Mood>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let mood = Arc::new(Mutex::new(Mood::Good));

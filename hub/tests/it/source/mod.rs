@@ -3,9 +3,11 @@
 mod artifact;
 mod daemon;
 mod files;
+mod front;
 mod github;
 mod hooks;
 mod https;
+mod moods;
 mod refs;
 mod registry;
 mod remote;

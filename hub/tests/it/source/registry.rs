@@ -109,10 +109,14 @@ impl Registry {
             "schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers,
         });
         let bytes = serde_json::to_vec(&manifest).unwrap();
-        let digest = digest(&bytes);
-        let put = self.client.put(self.at(&format!("{repository}/manifests/{tag}")));
-        self.send(put.header("content-type", kind).body(bytes)).await;
-        digest
+        self.put(repository, tag, kind, &bytes).await;
+        digest(&bytes)
+    }
+
+    /// Puts a manifest there.
+    pub(crate) async fn put(&self, repository: &str, reference: &str, kind: &str, bytes: &[u8]) {
+        let put = self.client.put(self.at(&format!("{repository}/manifests/{reference}")));
+        self.send(put.header("content-type", kind).body(bytes.to_vec())).await;
     }
 
     /// Puts a tar archive of files there as an artifact.

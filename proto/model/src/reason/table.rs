@@ -166,7 +166,7 @@ reasons! {
         "Commit what is fetched or computed elsewhere; rendering reads the commit and nothing else.",
         "The App wants a remote base, a plugin, a program, the network or a look into the cluster while it is rendered. All of these are refused, because a repository must not reach beyond itself.";
     SecretInPlain = "RND-215", Failed, User, "Secret in plain text",
-        "Encrypt it with SOPS, use External Secrets or Sealed Secrets, or set `spec.secrets: plain` in the App.",
+        "Encrypt it with SOPS for an operator in the cluster (`SopsSecret`), use External Secrets or Sealed Secrets, or set `spec.secrets: plain` in the App.",
         "A Secret stands readable in Git. Whoever can read the repository can read it, and so can its history.";
     PolicyRefused = "RND-216", Failed, User, "The policy of the fleet says no",
         "Change what the rule names, or ask whoever owns the policy.",
@@ -192,6 +192,9 @@ reasons! {
     NotImported = "RND-223", Waiting, User, "Not imported from another tool",
         "Write it by hand where the report says so.",
         "A field of another tool's file has no counterpart in an `app.yaml`, or one that means something else. The App is written without it.";
+    SecretSealed = "RND-224", Waiting, User, "Encrypted Secret that agents do not open",
+        "Use a kind that an operator in the cluster opens, such as `SopsSecret`, `SealedSecret` or `ExternalSecret`.",
+        "A Secret is encrypted with SOPS. It stays encrypted on its way, no key is on the hub, and agents have none either: they refuse it rather than let something run with the encrypted text.";
     NoTargets = "ROL-601", Failed, User, "Selector matches no cluster",
         "Correct `targets.select`, or label a cluster.",
         "No registered cluster matches the App's selector. Clusters that run the App keep it.";
