@@ -66,13 +66,15 @@ pub(crate) fn recreate_seeded(
             "it is not shown that the manifest is right and only the change is not",
         );
     }
+    if NEVER.contains(&kind) || is_protected(key) {
+        return Recreate::Refuse(
+            "what it holds would go with it; undo the change, or give the new one another name",
+        );
+    }
     if !allowed && !object.choices.recreate {
         return Recreate::Refuse(
             "nobody allowed it: set `tidegate.dev/recreate: \"true\"` on the object",
         );
-    }
-    if NEVER.contains(&kind) || is_protected(key) {
-        return Recreate::Refuse("what it holds would go with it");
     }
     let proven = entry.uid.as_ref() == Some(&meta.uid)
         && meta.owner.as_deref() == Some(app.as_str())

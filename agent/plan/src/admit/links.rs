@@ -102,6 +102,16 @@ fn wave(object: &Value, options: &AdmitOptions) -> Result<i32, Flaw> {
     parsed.ok_or_else(|| Flaw::new(path, "is not a whole number in quotes, such as \"-1\""))
 }
 
+/// What a live object says of itself: its wave, and what its author said it depends on. For an entry of an
+/// inventory that does not tell, such as one of another tool.
+pub fn live_links(object: &Value, foreign_waves: bool) -> (i32, BTreeSet<ObjectKey>) {
+    let text = |name: &str| annotation(object, name).and_then(Value::as_str);
+    let foreign = || text(FOREIGN_WAVE).filter(|_| foreign_waves);
+    let wave = text(WAVE).or_else(foreign).and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+    let named = DEPENDS_ON.iter().filter_map(|name| text(name)).flat_map(|text| text.split(','));
+    (wave, named.filter_map(|reference| reference_key(reference.trim())).collect())
+}
+
 /// Dependencies that the author named, and what is wrong with them.
 fn named(object: &Value, keys: &BTreeSet<&ObjectKey>) -> (BTreeSet<ObjectKey>, Vec<Flaw>) {
     let mut found = BTreeSet::new();

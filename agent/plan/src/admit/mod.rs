@@ -27,6 +27,8 @@ use crate::desired::{Desired, DesiredObject, Hook};
 use crate::keyed::{Fingerprint, Key};
 use crate::ownership::Ownership;
 
+pub use links::live_links;
+
 /// Part of every fingerprint; rises when sanitising changes what a body becomes.
 const BODY_VERSION: &[u8] = b"body-1";
 

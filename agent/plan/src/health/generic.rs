@@ -173,6 +173,16 @@ pub(super) fn contradiction(view: View<'_>) -> Option<Verdict> {
     broken(view).or(word).or(not)
 }
 
+/// What an object says against a rule that calls it healthy without asking it: any condition or phase that
+/// means broken or on its way, but for those that tell of steps.
+pub(super) fn objection(view: View<'_>) -> Option<Verdict> {
+    let busy = view.conditions().any(|c| BUSY.contains(&c.kind()) && c.is_true());
+    let plain = view.conditions().filter(|c| !DONE.contains(&c.kind()));
+    let said = plain.filter_map(|c| by_condition(view, c, busy)).chain(by_word(view));
+    let speaks = |v: &Verdict| matches!(v.health, Health::Progressing | Health::Degraded);
+    said.filter(speaks).max_by_key(|verdict| verdict.health)
+}
+
 /// The worst of all conditions that are understood.
 fn by_conditions(view: View<'_>) -> Option<Verdict> {
     let busy = view.conditions().any(|c| BUSY.contains(&c.kind()) && c.is_true());

@@ -218,7 +218,7 @@ fn judge(object: &Value, context: &HealthContext, rules: &RuleSet, bug: Option<B
         return verdict;
     }
     if let Some((rule, name)) = rules.find(group, version, kind) {
-        return by_rule(view, rule, name, believes);
+        return by_rule(view, rule, name, believes).0;
     }
     let built_in = RULES.iter().find(|(g, kinds, _, _)| *g == group && kinds.contains(&kind));
     if built_in.is_none()
@@ -227,9 +227,11 @@ fn judge(object: &Value, context: &HealthContext, rules: &RuleSet, bug: Option<B
         let name = row.name();
         return match row.rule() {
             Ok(rule) => {
-                let verdict = by_rule(view, rule, &name, believes);
+                let (verdict, deaf) = by_rule(view, rule, &name, believes);
                 let well = verdict.health == Health::Healthy;
-                well.then(|| generic::contradiction(view)).flatten().unwrap_or(verdict)
+                let against = || generic::contradiction(view);
+                let against = || against().or_else(|| generic::objection(view).filter(|_| deaf));
+                well.then(against).flatten().unwrap_or(verdict)
             }
             Err(error) => rules::unknown(&name, error),
         };
@@ -242,12 +244,12 @@ fn judge(object: &Value, context: &HealthContext, rules: &RuleSet, bug: Option<B
     }
 }
 
-/// A rule as data: what is not observed yet is not judged.
-fn by_rule(view: View<'_>, rule: &Rule, name: &str, believes: bool) -> Verdict {
+/// A rule as data: what is not observed yet is not judged. And whether it heard no word of the object.
+fn by_rule(view: View<'_>, rule: &Rule, name: &str, believes: bool) -> (Verdict, bool) {
     let old = || stale::by_version(view).or_else(|| rule.is_stale(view).map(stale::said));
     let settling = || if rule.says_generation(view) { None } else { stale::settling(view) };
     let unseen = if believes { None } else { old().or_else(settling) };
-    unseen.unwrap_or_else(|| rule.judge(view, name))
+    unseen.map_or_else(|| rule.judge(view, name), |unseen| (unseen, false))
 }
 
 /// Group and version.

@@ -121,8 +121,14 @@ fn adopt(
     let tool = tool.or_else(|| marked(object, meta));
     let adopt = object.choices.adopt.unwrap_or(policy.adopt);
     let refusal = match (adopt, tool) {
-        (Adopt::Never, _) => Some("it exists already and adoption is off".to_owned()),
-        (Adopt::IfUnowned | Adopt::IfIdentical, Some(tool)) => Some(tool),
+        (Adopt::Never, _) => {
+            let allow = "`tidegate.dev/adopt: if-unowned` on the object turns it on";
+            Some(format!("it exists already and adoption is off; {allow}"))
+        }
+        (Adopt::IfUnowned | Adopt::IfIdentical, Some(tool)) => {
+            let allow = "`tidegate.dev/adopt: always` on the object takes it over";
+            Some(format!("{tool}; {allow}"))
+        }
         (Adopt::IfUnowned | Adopt::IfIdentical, None) | (Adopt::Always, _) => None,
     };
     match refusal {

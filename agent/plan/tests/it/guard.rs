@@ -326,7 +326,8 @@ fn what_holds_data_is_never_replaced_and_a_set_keeps_its_pods() {
         ("apiextensions.k8s.io/v1", "CustomResourceDefinition"),
     ] {
         let answer = recreated(kind(api_version, name), true, 201, |_| {});
-        assert_eq!(answer, Recreate::Refuse("what it holds would go with it"), "{name}");
+        let Recreate::Refuse(why) = answer else { panic!("{name}") };
+        assert!(why.starts_with("what it holds would go with it"), "{name}: {why}");
     }
     let set = recreated(kind("apps/v1", "StatefulSet"), true, 201, |_| {});
     assert!(matches!(set, Recreate::Do { spread: Spread::Orphan, .. }));

@@ -295,3 +295,28 @@ fn no_shape_of_an_object_breaks_a_rule_or_makes_it_fail() {
         }
     }
 }
+
+/// A rule that asks nothing says what is so as long as the object says nothing else.
+#[test]
+fn a_rule_that_asks_nothing_does_not_talk_over_the_object() {
+    use model::Health::{Degraded, Healthy, Progressing};
+    let judged = |api_version: &str, kind: &str, status: Value| {
+        let object = json!({"apiVersion": api_version, "kind": kind, "status": status});
+        health(&object, &HealthContext::timeless()).health
+    };
+    let condition = |kind: &str, status: &str, reason: &str| json!({"conditions": [{"type": kind, "status": status, "reason": reason}]});
+    for (api_version, kind) in
+        [("chaos-mesh.org/v1alpha1", "Schedule"), ("karpenter.sh/v1", "NodeOverlay")]
+    {
+        assert_eq!(judged(api_version, kind, json!({"x": 1})), Healthy);
+        assert_eq!(judged(api_version, kind, json!({"phase": "Pending"})), Progressing);
+        assert_eq!(judged(api_version, kind, json!({"phase": "Failed"})), Degraded);
+        let accepted = condition("Accepted", "False", "InvalidParameters");
+        assert_eq!(judged(api_version, kind, accepted), Degraded);
+        let busy = condition("Reconciling", "True", "Progressing");
+        assert_eq!(judged(api_version, kind, busy), Progressing);
+        // Steps are no complaint, and what nobody understands is none either.
+        assert_eq!(judged(api_version, kind, condition("Completed", "False", "")), Healthy);
+        assert_eq!(judged(api_version, kind, json!({"phase": "Blue"})), Healthy);
+    }
+}

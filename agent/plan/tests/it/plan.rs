@@ -161,7 +161,10 @@ fn an_object_of_another_delivery_tool_is_adopted_only_on_purpose() {
         panic!()
     };
     assert_eq!(reason, Reason::ExistsUnowned);
-    assert_eq!(message, "ConfigMap shop/c was not touched: it is managed by `helm`");
+    assert_eq!(
+        message,
+        "ConfigMap shop/c was not touched: it is managed by `helm`; `tidegate.dev/adopt: always` on the object takes it over"
+    );
     let always = Policy { adopt: Adopt::Always, ..Policy::default() };
     assert!(matches!(action(&cluster, &set, &always), Action::Apply { why: Why::Adopt, .. }));
 }

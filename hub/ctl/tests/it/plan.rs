@@ -466,6 +466,16 @@ fn dependencies_turn_the_order_and_deletion_turns_it_back() {
     known["entries"][0]["dependsOn"] = json!(["/ConfigMap/shop/b"]);
     let document = planned(&[wanted(&live[2])], &live, &known);
     assert_eq!(document["delete"], json!(["/ConfigMap/shop/a", "/ConfigMap/shop/b"]));
+    // An inventory that does not tell: the live objects do.
+    let mut a = config("a");
+    a["metadata"]["annotations"]["config.kubernetes.io/depends-on"] =
+        json!("/namespaces/shop/ConfigMap/b");
+    let (c, mut d) = (config("c"), config("d"));
+    d["metadata"]["annotations"]["tidegate.dev/wave"] = json!("3");
+    let live = [a, config("b"), c, d, config("stays")];
+    let document = planned(&[wanted(&live[4])], &live, &inventory(&live));
+    let step = |name: &str| row(&document, &format!("/ConfigMap/shop/{name}"))["step"].as_u64();
+    assert!(step("a") < step("b") && step("d") < step("c"), "{document:#}");
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub(super) struct Facts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Asked {
     Nothing,
+    Flag,
     Condition(usize),
     Text { path: String, text: String },
 }
@@ -151,6 +152,15 @@ impl Facts {
         }
     }
 
+    /// A plain yes. One of the status is the object's own word.
+    fn flag(&self, path: &str) -> bool {
+        let yes = self.at(path).is_some_and(|v| v == &Value::Bool(true) || v == "true");
+        if yes && path.starts_with("status.") {
+            self.remember(Asked::Flag);
+        }
+        yes
+    }
+
     /// Adds the questions to what an expression may call.
     pub(super) fn teach(self: &Arc<Self>, context: &mut cel::Context<'_, '_>) {
         type Kinds = Arc<Vec<cel::Value>>;
@@ -193,9 +203,7 @@ impl Facts {
         drop(context.add_function("numOr", move |path: Arc<String>, absent: i64| {
             facts.number(&path).unwrap_or(absent)
         }));
-        teach!("flag", |facts, path: Arc<String>| {
-            facts.at(&path).is_some_and(|v| v == &Value::Bool(true) || v == "true")
-        });
+        teach!("flag", |facts, path: Arc<String>| facts.flag(&path));
         teach!("filled", |facts, path: Arc<String>| facts.at(&path).is_some_and(filled));
     }
 
@@ -206,6 +214,16 @@ impl Facts {
         self.conditions.get(at).is_some_and(|c| {
             c.status == "False" && words::busy(&c.reason) && !words::bad(&c.reason)
         })
+    }
+
+    /// Whether nothing that was asked last said yes: no condition that is true, no text, no flag.
+    pub(super) fn heard_nothing(&self) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*asked {
+            Asked::Nothing => true,
+            Asked::Condition(at) => self.conditions.get(*at).is_none_or(|c| c.status != "True"),
+            Asked::Flag | Asked::Text { .. } => false,
+        }
     }
 
     /// The object's own words about what was asked last, else about whatever is wrong.
@@ -226,7 +244,7 @@ impl Facts {
                     None => format!("{name} {text}"),
                 }
             }
-            Asked::Nothing => {
+            Asked::Flag | Asked::Nothing => {
                 let wrong = self.conditions.iter().find(|c| c.status == "False");
                 wrong.map(Condition::say).or(more.map(str::to_owned)).unwrap_or_default()
             }

@@ -98,15 +98,16 @@ impl Rule {
         }
     }
 
-    /// Judges; `name` is what the rule is called in messages.
-    pub(in super::super) fn judge(&self, view: View<'_>, name: &str) -> Verdict {
+    /// Judges; `name` is what the rule is called in messages. And whether the clause that held heard no word
+    /// of the object: what it says is so as long as the object says nothing else.
+    pub(in super::super) fn judge(&self, view: View<'_>, name: &str) -> (Verdict, bool) {
         let facts = Arc::new(Facts::of(view, self.observed == Observed::Nowhere));
         let mut context = cel::Context::with_env(Arc::clone(&LANGUAGE));
         facts.teach(&mut context);
         for variable in &self.reads {
             match facts.variable(variable) {
                 Ok(value) => context.add_variable_from_value(variable.as_str(), value),
-                Err(error) => return unknown(name, &error),
+                Err(error) => return (unknown(name, &error), false),
             }
         }
         let widest = facts.widest();
@@ -116,37 +117,37 @@ impl Rule {
             match clause.when.run(&context, widest) {
                 Ok(cel::Value::Bool(true)) => {
                     let lenient = self.lenient && clause.health == Health::Degraded;
-                    return if lenient && facts.is_under_way() {
-                        Verdict::progressing(facts.words())
-                    } else {
-                        clause.verdict(&facts, &context, widest)
-                    };
+                    if lenient && facts.is_under_way() {
+                        return (Verdict::progressing(facts.words()), false);
+                    }
+                    let deaf = facts.heard_nothing();
+                    return (clause.verdict(&facts, &context, widest), deaf);
                 }
                 Ok(cel::Value::Bool(false)) => {}
                 // A question about a status that does not exist yet is not answered with yes.
                 Err(Failure::Absent(_)) if lacks_status => {}
                 Ok(other) => {
                     let kind = format!("{:?}", other.type_of()).to_lowercase();
-                    return unknown(
-                        name,
-                        &format!("its expression gives {kind}, not true or false"),
-                    );
+                    let why = format!("its expression gives {kind}, not true or false");
+                    return (unknown(name, &why), false);
                 }
                 Err(Failure::Absent(field)) => {
                     let hint = "ask with `has(…)` first";
-                    return unknown(name, &format!("there is no field `{field}`; {hint}"));
+                    let why = format!("there is no field `{field}`; {hint}");
+                    return (unknown(name, &why), false);
                 }
-                Err(Failure::Other(error)) => return unknown(name, &error),
+                Err(Failure::Other(error)) => return (unknown(name, &error), false),
             }
         }
         if lacks_status {
-            return Verdict::progressing("no status published yet");
+            return (Verdict::progressing("no status published yet"), false);
         }
         facts.quiet();
-        match facts.words() {
+        let verdict = match facts.words() {
             words if words.is_empty() => Verdict::progressing("its status does not say yet"),
             words => Verdict::progressing(words),
-        }
+        };
+        (verdict, false)
     }
 }
 

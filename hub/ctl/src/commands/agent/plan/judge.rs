@@ -7,7 +7,7 @@ use plan::{
     Action, Class, Definition, Desired, DesiredObject, Detach, Diff, DiffOptions, Drift, Entry,
     Failure, Forget, GateInput, GateLimits, Hold, HookPhase, Inventory, Migrate, OnDrift,
     Ownership, Plan, Policy, Prune, PruneTask, Recreate, Spread, Task, Until, Why, diff,
-    gates_with, guard_holds, immutable, plan, recreate_decision,
+    gates_with, guard_holds, immutable, live_links, plan, recreate_decision,
 };
 use serde_json::Value;
 
@@ -115,7 +115,10 @@ fn phase(phase: HookPhase) -> &'static str {
 fn believed(args: &Args, world: &World, desired: &Desired, inventory: &Inventory) -> Inventory {
     let mut entries: BTreeMap<ObjectKey, Entry> = inventory.entries().clone();
     for (key, entry) in &mut entries {
-        let Some(wanted) = desired.get(key) else { continue };
+        let Some(wanted) = desired.get(key) else {
+            remember(entry, world.seen.get(key), args.shared.foreign);
+            continue;
+        };
         entry.position = wanted.position;
         let Some(seen) = world.seen.get(key) else {
             if entry.finished {
@@ -133,6 +136,18 @@ fn believed(args: &Args, world: &World, desired: &Desired, inventory: &Inventory
         }
     }
     Inventory::of(inventory.app().clone(), inventory.epoch(), entries)
+}
+
+/// The order in which it was applied, as its live object tells, where the file does not.
+fn remember(entry: &mut Entry, seen: Option<&Seen>, foreign: bool) {
+    let Some(seen) = seen else { return };
+    let (wave, named) = live_links(&seen.object, foreign);
+    if entry.depends_on.is_empty() {
+        entry.depends_on = named;
+    }
+    if entry.position.wave == 0 {
+        entry.position.wave = wave;
+    }
 }
 
 fn differs(args: &Args, world: &World, wanted: &DesiredObject, live: &Value, marks: bool) -> Diff {
