@@ -21,9 +21,11 @@ check:
 	cargo test --locked -p model -p proto -p rollout -p plan -p render -p ctl --quiet
 	cargo test --locked -p integration --test tidy --quiet
 
-# Speed, memory, bytes and requests, as tables.
+# Speed, memory, bytes and requests, as tables; of the agent as it is shipped.
 bench: kube
 	cargo build --locked --release $(PROGRAMS)
+	cargo build --locked --profile agent --package agent --bins
+	cp target/agent/tidegate-agent target/release/
 	target/release/bench
 
 # The programs of a real Kubernetes, for the tests, in ./bin (or those of KUBEBUILDER_ASSETS).
