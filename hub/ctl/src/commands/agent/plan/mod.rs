@@ -51,7 +51,7 @@ use crate::{
 ///
 /// The inventory is `{"app": "web", "entries": [{"group", "kind", "namespace", "name", "uid", "dependsOn": [ids],
 /// "wave", "finished"}]}`; `apiVersion` instead of `group`, ids instead of entries, `{id: uid}`, and the inventories of
-/// other tools are read as well.
+/// other tools are read as well. Waves and dependencies that it does not tell are read from the live objects.
 ///
 /// Exit codes: 0 the plan can be carried out, 1 it is blocked, faulty, or some object is refused; 2 a file that
 /// is no YAML or JSON, 5 a file that is not there.
