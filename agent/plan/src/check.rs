@@ -159,7 +159,10 @@ fn prune_order(inventory: &Inventory, plan: &Plan) -> Vec<Note> {
         .prune
         .iter()
         .enumerate()
-        .flat_map(|(at, step)| step.iter().map(move |task| (&task.key, at)))
+        .flat_map(|(at, step)| step.iter().map(move |task| (task, at)))
+        // What is let go goes nowhere.
+        .filter(|(task, _)| !matches!(task.prune, Prune::Detach(_)))
+        .map(|(task, at)| (&task.key, at))
         .collect();
     let named: BTreeSet<&ObjectKey> =
         inventory.entries().values().flat_map(|entry| &entry.depends_on).collect();

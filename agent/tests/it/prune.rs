@@ -128,6 +128,30 @@ async fn an_object_that_asks_to_stay_is_kept_without_our_marks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_object_that_stays_needs_stays_with_it() {
+    let world = World::new().await;
+    let agent = world.agent().await;
+    let mut stays = config_map("stays", "one");
+    stays["metadata"]["annotations"] = json!({"tidegate.dev/prune": "disabled",
+        "tidegate.dev/depends-on": "/namespaces/shop/ConfigMap/needed"});
+    let (web, needed) = (config_map("web", "one"), config_map("needed", "one"));
+    let all = [namespace(), web.clone(), stays, needed, config_map("goes", "one")];
+    world.hub.grant("web", 1, &all);
+    world.hub.healthy("web", 1).await;
+    world.hub.grant("web", 2, &all[..2]);
+    world.hub.healthy("web", 2).await;
+    agent.stop().await.unwrap();
+    let _agent = world.agent().await;
+    world.hub.grant("web", 3, &[namespace(), config_map("web", "three")]);
+    world.hub.healthy("web", 3).await;
+    assert!(world.get("", "ConfigMap", "goes").is_none());
+    for name in ["stays", "needed"] {
+        let kept = world.get("", "ConfigMap", name).unwrap_or_else(|| panic!("{name} is gone"));
+        assert!(kept["metadata"]["labels"].get("tidegate.dev/app").is_none(), "{kept}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_state_that_was_copied_into_another_cluster_writes_nothing_there() {
     let world = World::new().await;
     let agent = world.agent().await;

@@ -14,6 +14,8 @@ use crate::seeded::Bug;
 
 /// Depths are turned round this value for deletion; leaves room above for named dependencies.
 const DEPTH_TURN: u16 = u16::MAX / 2;
+/// The first step.
+const FIRST: Position = Position { wave: i32::MIN, rank: 0, depth: 0 };
 
 /// What is in the inventory and not desired, in reverse order.
 pub(super) fn prunes(
@@ -60,7 +62,9 @@ pub(super) fn prunes(
             Sight::Present(meta) => meta.owner_uids.iter().cloned().collect(),
             Sight::Absent | Sight::Unknown => BTreeSet::new(),
         };
-        let place = places.get(key).copied().unwrap_or_default();
+        // Before what needs it: who dies in between still knows why.
+        let first = matches!(prune, Prune::Detach(Detach::NeededBy(_)));
+        let place = if first { FIRST } else { places.get(key).copied().unwrap_or_default() };
         let (version, data) = (entry.version.clone(), holds_data(key));
         let task = PruneTask { key: key.clone(), version, prune, data, owners };
         steps.entry(place).or_default().push(task);
@@ -122,7 +126,7 @@ fn delete_places(
                 depth: DEPTH_TURN.saturating_sub(at.depth),
             },
             // What can block the rest is outside the waves, and so is what holds the rest.
-            0 => Position { wave: i32::MIN, rank: 0, depth: 0 },
+            0 => FIRST,
             class => Position { wave: i32::MAX, rank: class, depth: 0 },
         }
     };
