@@ -12,6 +12,7 @@ const RECREATE: &str = "tidegate.dev/recreate";
 const APPLY: &str = "tidegate.dev/apply";
 const IGNORE: &str = "tidegate.dev/ignore-fields";
 const TRANSFER: &str = "tidegate.dev/transfer-from";
+const HEALTH: &str = "tidegate.dev/health";
 
 /// Fields that one object may leave to others.
 const IGNORED_MAX: usize = 64;
@@ -30,6 +31,8 @@ pub struct Choices {
     pub ignore: Vec<String>,
     /// The App that hands it over.
     pub transfer_from: Option<AppName>,
+    /// How well it is does not count for its App; that it is there does.
+    pub unjudged: bool,
 }
 
 /// A choice that cannot be read: where, and why.
@@ -75,6 +78,11 @@ impl Choices {
             None => {}
             Some(Ok(app)) => choices.transfer_from = Some(app),
             Some(Err(_)) => refuse(TRANSFER, "is not the name of an App"),
+        }
+        match annotation(object, HEALTH) {
+            None => {}
+            Some("ignore") => choices.unjudged = true,
+            Some(_) => refuse(HEALTH, "is not `ignore`"),
         }
         (choices, misread)
     }

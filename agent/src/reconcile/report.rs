@@ -152,6 +152,10 @@ pub(super) fn verdicts(seen: Seen<'_>, acted: &Acted) -> BTreeMap<ObjectKey, Ver
             let message = format!("`{who}` rewrote it {} times", fight.corrections);
             return Verdict::new(Health::Degraded, Reason::Fighting, message);
         }
+        let unjudged = seen.desired.get(key).is_some_and(|object| object.choices.unjudged);
+        if unjudged && live.as_ref().is_some_and(|verdict| verdict.health != Health::Missing) {
+            return Verdict::unjudged();
+        }
         let verdict = live.unwrap_or_else(|| {
             Verdict::new(Health::Progressing, Reason::NotObservedYet, "not seen yet")
         });

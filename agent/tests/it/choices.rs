@@ -120,3 +120,19 @@ async fn an_app_that_goes_goes_the_way_that_its_last_release_chose() {
     assert_eq!(live["data"]["key"], "one");
     assert!(!live.to_string().contains("tidegate"), "{live}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_whose_health_does_not_count_holds_nobody_up_once_it_is_there() {
+    let world = World::new().await;
+    let _agent = world.agent().await;
+    let mut broken = deployment("tool", "tool:broken");
+    world.hub.grant("web", 1, &[namespace(), broken.clone()]);
+    world.hub.failed("web", 1).await;
+    broken["metadata"]["annotations"] = json!({"tidegate.dev/health": "ignore"});
+    world.hub.grant("web", 2, &[namespace(), broken.clone()]);
+    world.hub.healthy("web", 2).await;
+    // A refusal to apply it still counts.
+    broken["spec"]["selector"] = json!({"matchLabels": {"other": "one"}});
+    world.hub.grant("web", 3, &[namespace(), broken]);
+    world.hub.failed("web", 3).await;
+}

@@ -299,6 +299,11 @@ impl Verdict {
         Verdict::healthy().note("ran to its end and was cleaned up")
     }
 
+    /// It is there, and its author wants nothing else to count.
+    pub fn unjudged() -> Verdict {
+        Verdict::healthy().note("how well it is does not count: `tidegate.dev/health: ignore`")
+    }
+
     /// Not applied yet in this sync: what the live object says is about the release before.
     pub fn not_applied() -> Verdict {
         Verdict::new(Health::Progressing, Reason::Applying, "not applied yet")
