@@ -8,7 +8,7 @@ use plan::{Action, Failure, HookPhase, Need, Plan, Step, Task, Why};
 
 use super::apply::{Applied, Stop, apply, served};
 use super::hooks::{run_phase, tidy};
-use super::needs::{met, waves_healthy};
+use super::needs::{is_well, met, waves_healthy};
 use super::prune::prune;
 use super::recreate::recreate;
 use super::report::{Acted, Trouble};
@@ -84,9 +84,7 @@ async fn after(stage: Stage<'_>, ledger: &mut Ledger<'_>, acted: &mut Acted) {
         return;
     }
     if has(HookPhase::PostApply) {
-        let unwell = desired.objects().keys().find(|key| {
-            !stage.shared.mirror.verdict(key).is_some_and(|verdict| verdict.is_settled())
-        });
+        let unwell = desired.objects().keys().find(|key| !is_well(stage, key));
         let done = match unwell {
             Some(key) => Err(Trouble::not_yet(Reason::Applying, format!("hooks wait for {key}"))),
             None => run_phase(stage, HookPhase::PostApply, ledger).await,

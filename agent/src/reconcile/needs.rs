@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use model::{ObjectKey, Reason};
-use plan::{HealthContext, Met, Need, Plan, Until};
+use model::{Health, ObjectKey, Reason};
+use plan::{HealthContext, Met, Need, Plan, Until, Verdict};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -91,6 +91,15 @@ async fn served(stage: Stage<'_>, definition: &Value) -> Result<Met, Trouble> {
     })
 }
 
+/// Whether an object does not stand in the way of what comes after it. One whose health does not count does not
+/// once it is there.
+pub(super) fn is_well(stage: Stage<'_>, key: &ObjectKey) -> bool {
+    let unjudged = stage.release.desired.get(key).is_some_and(|object| object.choices.unjudged);
+    let well =
+        |verdict: Verdict| verdict.is_settled() || unjudged && verdict.health != Health::Missing;
+    stage.shared.mirror.verdict(key).is_some_and(well)
+}
+
 /// Whether all objects of earlier waves are well; waits a little.
 pub(super) async fn waves_healthy(stage: Stage<'_>, plan: &Plan, wave: i32) -> Result<(), Trouble> {
     let until = Instant::now() + stage.shared.limits.wait;
@@ -98,10 +107,7 @@ pub(super) async fn waves_healthy(stage: Stage<'_>, plan: &Plan, wave: i32) -> R
     loop {
         let earlier = plan.apply.iter().filter(|step| step.position.wave < wave);
         let mut keys = earlier.flat_map(|step| &step.tasks).map(|task| &task.key);
-        let unwell = |key: &&ObjectKey| {
-            !stage.shared.mirror.verdict(key).is_some_and(|verdict| verdict.is_settled())
-        };
-        let Some(unwell) = keys.find(unwell) else { return Ok(()) };
+        let Some(unwell) = keys.find(|key| !is_well(stage, key)) else { return Ok(()) };
         if stage.is_over() || Instant::now() >= until {
             let message = format!("waits for {unwell} of an earlier wave to be well");
             return Err(Trouble::not_yet(Reason::DependencyFailed, message));

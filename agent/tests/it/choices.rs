@@ -129,8 +129,11 @@ async fn an_object_whose_health_does_not_count_holds_nobody_up_once_it_is_there(
     world.hub.grant("web", 1, &[namespace(), broken.clone()]);
     world.hub.failed("web", 1).await;
     broken["metadata"]["annotations"] = json!({"tidegate.dev/health": "ignore"});
-    world.hub.grant("web", 2, &[namespace(), broken.clone()]);
+    let mut later = config_map("later", "one");
+    later["metadata"]["annotations"] = json!({"tidegate.dev/wave": "1"});
+    world.hub.grant("web", 2, &[namespace(), broken.clone(), later]);
     world.hub.healthy("web", 2).await;
+    assert_eq!(world.data("later", "key").as_deref(), Some("one"));
     // A refusal to apply it still counts.
     broken["spec"]["selector"] = json!({"matchLabels": {"other": "one"}});
     world.hub.grant("web", 3, &[namespace(), broken]);
