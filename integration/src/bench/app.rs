@@ -24,8 +24,7 @@ pub(super) fn declare_app(
     clusters: usize,
     more: &str,
 ) -> Result<(), Error> {
-    let at_once = "\
-    probe: 0
+    let at_once = "    probe: 0
     defaults: {minHealthy: 0s, progressDeadline: 10m, maxInFlight: 100%}
     waves:
       - {name: all, rest: true, after: {soak: 0s}}

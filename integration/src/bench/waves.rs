@@ -15,8 +15,7 @@ const AGENTS: usize = 100;
 /// How long each of them applies a release.
 const APPLY: Duration = Duration::from_millis(50);
 /// Shares of the fleet, one wave after the other; half of a wave may be in flight, after a probe of one.
-const STAGES: &str = "\
-    defaults: {minHealthy: 0s, progressDeadline: 10m, maxInFlight: 50%}
+const STAGES: &str = "    defaults: {minHealthy: 0s, progressDeadline: 10m, maxInFlight: 50%}
     waves:
       - {name: first, take: 20%, after: {soak: 0s}}
       - {name: second, take: 30%, after: {soak: 0s}}
