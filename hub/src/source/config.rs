@@ -109,6 +109,9 @@ impl SourceConfig {
                 "cannot be kept: charts of a Helm repository are not signed",
             ));
         }
+        if place.kind != Kind::Oci && self.verify.as_ref().is_some_and(|v| v.keyless.is_some()) {
+            return Err(fault("verify.keyless", "counts for `oci://` only"));
+        }
         if matches!(place.transport, Transport::Daemon { .. }) && self.verify.is_none() {
             let why = "is needed for `git://`: nothing on the way says whose commits these are";
             return Err(fault("verify", why));
@@ -202,10 +205,31 @@ impl SourceConfig {
 
     fn check_verify(&self) -> Result<(), ConfigError> {
         let Some(verify) = &self.verify else { return Ok(()) };
-        if verify.signers.is_empty() || verify.signers.len() > SIGNERS_MAX {
+        let identities = verify.keyless.as_ref().map_or(0, |keyless| keyless.identities.len());
+        let count = verify.signers.len() + identities;
+        if count == 0 || count > SIGNERS_MAX {
             return Err(fault("verify.signers", &format!("must be 1 to {SIGNERS_MAX}")));
         }
         let mut names = std::collections::BTreeSet::new();
+        if let Some(keyless) = &verify.keyless {
+            secret("verify.keyless.trustedRoot", &keyless.trusted_root)?;
+            for who in &keyless.identities {
+                if who.name.is_empty() || !names.insert(&who.name) {
+                    let why = "must be there, and once only";
+                    return Err(fault("verify.keyless.identities.name", why));
+                }
+                if !who.issuer.starts_with("https://") {
+                    return Err(fault(
+                        "verify.keyless.identities.issuer",
+                        "must begin with `https://`",
+                    ));
+                }
+                if who.subject.trim_matches('*').is_empty() {
+                    let why = "must name somebody; a `*` alone would be anybody";
+                    return Err(fault("verify.keyless.identities.subject", why));
+                }
+            }
+        }
         for signer in &verify.signers {
             if signer.key.contains("PRIVATE KEY") {
                 return Err(fault("verify.signers.key", "is a private key; give the public one"));

@@ -59,7 +59,8 @@ async fn an_app_takes_only_commits_of_the_signers_that_it_names() {
     };
     let ((ada, of_ada), (bob, of_bob)) = (key("ada"), key("bob"));
     let mut record = source("fleet", &repository.url());
-    record.verify = Some(SourceVerify { mode: VerifyMode::Head, signers: vec![of_ada, of_bob] });
+    record.verify =
+        Some(SourceVerify { mode: VerifyMode::Head, signers: vec![of_ada, of_bob], keyless: None });
     let first = commit(&repository, "1", Some(&ada));
     let flow = Flow::start(vec![record], 1).await;
     let both = |flow: &Flow| {

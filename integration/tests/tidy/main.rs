@@ -68,7 +68,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
             "agent/src/cluster/",
             "hub/src/source/git",
             // its reader of PEM
-            "hub/src/source/artifact/cosign.rs",
+            "hub/src/source/artifact/cosign/",
             "integration/",
         ],
     ),

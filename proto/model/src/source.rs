@@ -66,7 +66,37 @@ pub struct SourceVerify {
     #[serde(default)]
     pub mode: VerifyMode,
     /// Whose signatures count.
+    #[serde(default)]
     pub signers: Vec<Signer>,
+    /// For artifacts: signatures of identities, by certificates that live for minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyless: Option<Keyless>,
+}
+
+/// Whose keyless signatures (`cosign sign` without a key) count. They are checked without asking anybody: against a
+/// trusted root that holds the authorities and logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Keyless {
+    /// Place of Sigstore's `trusted_root.json`, as `cosign trusted-root create` writes it.
+    pub trusted_root: String,
+    /// Who.
+    pub identities: Vec<Identity>,
+}
+
+/// An identity whose signatures count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Identity {
+    /// Name by which `signedBy` calls it.
+    pub name: String,
+    /// Who vouches for it, such as `https://token.actions.githubusercontent.com`.
+    pub issuer: String,
+    /// What the certificate is for: an address, or a URL such as
+    /// `https://github.com/acme/fleet/.github/workflows/release.yml@refs/tags/*`. `*` stands for any text.
+    pub subject: String,
 }
 
 /// What must be signed.

@@ -4,8 +4,8 @@ use clap::{Subcommand, ValueEnum};
 use model::{
     api::{AddSource, List, SourceItem},
     source::{
-        CommitStatus, Forge, GithubApp, Signer, SourceAuth, SourceVerify, SourceWebhook,
-        VerifyMode, WebhookProvider,
+        CommitStatus, Forge, GithubApp, Identity, Keyless, Signer, SourceAuth, SourceVerify,
+        SourceWebhook, VerifyMode, WebhookProvider,
     },
 };
 
@@ -99,6 +99,13 @@ pub(crate) struct Trust {
     /// for oci. Can be repeated
     #[arg(long = "signed-by", value_name = "NAME=FILE", value_parser = signer)]
     signed_by: Vec<(String, String)>,
+    /// For oci: take only what this identity signed without a key of its own (`cosign sign`). `*` in SUBJECT stands for
+    /// any text. Can be repeated
+    #[arg(long, value_name = "NAME=ISSUER,SUBJECT", value_parser = identity, requires = "trusted_root")]
+    keyless: Vec<Identity>,
+    /// Authorities and logs for keyless signatures: Sigstore's `trusted_root.json`
+    #[arg(long, value_name = "PLACE", requires = "keyless")]
+    trusted_root: Option<String>,
     /// What must be signed
     #[arg(long, value_enum, default_value_t = Mode::Head, requires = "signed_by")]
     verify: Mode,
@@ -159,9 +166,24 @@ fn signer(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), file.to_owned()))
 }
 
+/// `NAME=ISSUER,SUBJECT`.
+fn identity(text: &str) -> Result<Identity, String> {
+    let read = text.split_once('=').and_then(|(name, rest)| Some((name, rest.split_once(',')?)));
+    let (name, (issuer, subject)) = read.ok_or(
+        "write `NAME=ISSUER,SUBJECT`, such as `ci=https://token.actions.githubusercontent.com,\
+         https://github.com/acme/fleet/.github/workflows/release.yml@refs/tags/*`",
+    )?;
+    let own = str::to_owned;
+    Ok(Identity { name: own(name), issuer: own(issuer), subject: own(subject) })
+}
+
 impl Trust {
     fn verify(&self) -> Result<Option<SourceVerify>, Error> {
-        if self.signed_by.is_empty() {
+        let keyless = self.trusted_root.clone().map(|trusted_root| {
+            let identities = self.keyless.clone();
+            Keyless { trusted_root, identities }
+        });
+        if self.signed_by.is_empty() && keyless.is_none() {
             return Ok(None);
         }
         let mut signers = Vec::new();
@@ -176,7 +198,7 @@ impl Trust {
             Mode::Tag => VerifyMode::Tag,
             Mode::TagAndHead => VerifyMode::TagAndHead,
         };
-        Ok(Some(SourceVerify { mode, signers }))
+        Ok(Some(SourceVerify { mode, signers, keyless }))
     }
 
     fn webhook(&self) -> Option<SourceWebhook> {

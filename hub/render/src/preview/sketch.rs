@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use model::ClusterUid;
-
 use crate::{
     app::App,
-    fleet::FleetCluster,
+    fleet::{FleetCluster, Target},
     kit::Kit,
-    place::{Placement, place},
+    release::render_all,
     tools::{Job, Output, Tool, ToolError, Tools},
     tree::Tree,
 };
@@ -38,16 +36,20 @@ pub(super) fn untouched(
     clusters: &[FleetCluster],
 ) -> bool {
     let sketch = Kit { tools: &Sketch, policy: None, source: kit.source };
-    let before = place(&sketch, app, base, clusters);
+    // The same App selects the same clusters, whatever its files are.
+    let mut targets = Vec::new();
+    for cluster in clusters {
+        match app.targets.selects(&cluster.labels, &cluster.facts) {
+            Ok(true) => targets.push(Target::from(cluster)),
+            Ok(false) => {}
+            Err(_) => return false,
+        }
+    }
+    let before = render_all(&sketch, app, base, targets.iter().copied());
     // What cannot be rendered has a fault to tell, and it may be another one.
     if !before.faults.is_empty() {
         return false;
     }
-    let after = place(&sketch, app, head, clusters);
-    let uids = |of: &Placement<'_>| -> Vec<ClusterUid> {
-        of.targets.iter().map(|cluster| cluster.uid.clone()).collect()
-    };
-    after.faults.is_empty()
-        && uids(&before) == uids(&after)
-        && before.variants.by_cluster == after.variants.by_cluster
+    let after = render_all(&sketch, app, head, targets);
+    after.faults.is_empty() && before.by_cluster == after.by_cluster
 }

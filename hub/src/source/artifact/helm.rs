@@ -72,7 +72,8 @@ pub(super) async fn find(
         return Err(all.invalid(format!("the url of {label} does not begin with `https://`")));
     }
     let own = reqwest::Url::parse(base).is_ok_and(|base| base.origin() == place.origin());
-    let stranger = Asker { basic: None, client: asker.client.clone(), ..*asker };
+    let (client, trusted_root) = (asker.client.clone(), asker.trusted_root.clone());
+    let stranger = Asker { basic: None, client, trusted_root, ..*asker };
     let asker = if own { asker } else { &stranger };
     let answer = asker.ask(Method::GET, place.as_str(), &[], PACKED_BYTES_MAX).await?;
     if answer.code == 404 {

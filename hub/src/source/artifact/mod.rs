@@ -29,6 +29,7 @@ use super::{
     follow::Follow,
     pauses::Pauses,
     place::{Kind, Place},
+    secret::Secret,
     web::Web,
 };
 use crate::clock::Clock;
@@ -163,6 +164,7 @@ impl Artifact {
             silence: self.limits.silence,
             tokens: &self.tokens,
             now: self.clock.now(),
+            trusted_root: self.trusted_root()?,
         };
         let held = self.held().filter(|_| have.is_some());
         let found = self.web.handle().block_on(async {
@@ -194,6 +196,12 @@ impl Artifact {
                 Ok(Look { snapshot: Some(snapshot), fetched: true, rewritten: None })
             }
         }
+    }
+
+    /// What keyless signatures are checked against. Blocks.
+    fn trusted_root(&self) -> Result<Option<Secret>, Fault> {
+        let keyless = self.config.verify.as_ref().and_then(|verify| verify.keyless.as_ref());
+        self.web.read(keyless.map(|keyless| &keyless.trusted_root))
     }
 
     async fn find(&self, asker: &Asker<'_>, held: Option<&Held>) -> Result<Found, Fault> {

@@ -36,7 +36,7 @@ pub(super) struct Manifest {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Layer {
-    media_type: String,
+    pub(super) media_type: String,
     pub(super) digest: String,
     size: u64,
     #[serde(default)]
@@ -174,6 +174,18 @@ pub(super) async fn manifest(
     let Answer { code, body, .. } =
         asker.ask(Method::GET, &place, &accept, MANIFEST_BYTES_MAX).await?;
     if code == 404 { Err(all.not_found(format!("no artifact `{reference}`"))) } else { Ok(body) }
+}
+
+/// What refers to the artifact of a digest, as the registry lists it; `None` when it keeps no such list.
+pub(super) async fn referrers(
+    all: &Artifact,
+    asker: &Asker<'_>,
+    digest: &str,
+) -> Result<Option<Vec<u8>>, Fault> {
+    let place = url(all, &format!("referrers/sha256:{digest}"));
+    let accept = [(ACCEPT, "application/vnd.oci.image.index.v1+json".to_owned())];
+    let answer = asker.ask(Method::GET, &place, &accept, MANIFEST_BYTES_MAX).await?;
+    Ok((answer.code == 200).then_some(answer.body))
 }
 
 pub(super) fn read(all: &Artifact, bytes: &[u8]) -> Result<Manifest, Fault> {

@@ -31,6 +31,8 @@ pub(super) struct Asker<'a> {
     pub(super) silence: Duration,
     pub(super) tokens: &'a Tokens,
     pub(super) now: Timestamp,
+    /// What keyless signatures are checked against.
+    pub(super) trusted_root: Option<Secret>,
 }
 
 /// Tokens that a registry made, by what they are for.
@@ -224,7 +226,7 @@ fn bearer(token: &Secret) -> Option<HeaderValue> {
 
 /// The server and repository that a URL of a registry is about.
 fn scope_of(url: &str) -> &str {
-    ["/manifests/", "/blobs/", "/tags/"]
+    ["/manifests/", "/blobs/", "/tags/", "/referrers/"]
         .iter()
         .find_map(|part| url.split_once(part).map(|(before, _)| before))
         .unwrap_or(url)

@@ -81,7 +81,8 @@ async fn a_daemon_is_followed_for_the_signatures_and_its_moods_change_nothing() 
     assert!(refused.contains("verify"), "{refused}");
     let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
     let ada = Signer { name: "ada".to_owned(), key: public, valid_from: None, valid_until: None };
-    config.verify = Some(SourceVerify { mode: VerifyMode::Head, signers: vec![ada] });
+    config.verify =
+        Some(SourceVerify { mode: VerifyMode::Head, signers: vec![ada], keyless: None });
     let first = signed("1");
     let short = SourceLimits { silence: Duration::from_secs(3), ..limits() };
     let sources = start(dir.path(), short);

@@ -158,7 +158,7 @@ async fn git_daemon_in_bad_moods() {
     let mut config = config(&format!("git://127.0.0.1:{}/repo/.git", front.port), "main");
     let public = fs::read_to_string(key.with_extension("pub")).unwrap();
     let ada = Signer { name: "ada".to_owned(), key: public, valid_from: None, valid_until: None };
-    let verify = SourceVerify { mode: VerifyMode::Head, signers: vec![ada] };
+    let verify = SourceVerify { mode: VerifyMode::Head, signers: vec![ada], keyless: None };
     config.verify = Some(verify);
     let garbage = &[Reason::GitNotARepository, Reason::GitUnreachable];
     let limits = limits();

@@ -14,6 +14,7 @@ const ACCOUNT: &str = "ada:$2b$12$UgROLAyXNIgX0Fm.eUsXpuZkUyg51wdzGPmHa7sAV/x/aX
 pub(crate) struct Registry {
     pub(crate) port: u16,
     pub(crate) ca: PathBuf,
+    data: PathBuf,
     client: reqwest::Client,
     child: Child,
 }
@@ -63,7 +64,8 @@ impl Registry {
         std::thread::spawn(move || lines.for_each(drop));
         let root = reqwest::Certificate::from_pem(certificate.pem().as_bytes()).unwrap();
         let client = reqwest::Client::builder().no_proxy().tls_certs_only([root]).build().unwrap();
-        Some(Registry { port: port.expect("it listens"), ca, client, child })
+        let data = dir.join("data");
+        Some(Registry { port: port.expect("it listens"), ca, data, client, child })
     }
 
     pub(crate) fn url(&self, repository: &str) -> String {
@@ -117,6 +119,12 @@ impl Registry {
     pub(crate) async fn put(&self, repository: &str, reference: &str, kind: &str, bytes: &[u8]) {
         let put = self.client.put(self.at(&format!("{repository}/manifests/{reference}")));
         self.send(put.header("content-type", kind).body(bytes.to_vec())).await;
+    }
+
+    /// Takes a tag away.
+    pub(crate) fn forget(&self, repository: &str, tag: &str) {
+        let tags = format!("docker/registry/v2/repositories/{repository}/_manifests/tags/{tag}");
+        fs::remove_dir_all(self.data.join(tags)).unwrap();
     }
 
     /// Puts a tar archive of files there as an artifact.

@@ -39,7 +39,7 @@ impl Here {
     }
 
     fn config(&self, reference: &str, mode: VerifyMode, signers: &[Signer]) -> SourceConfig {
-        let verify = Some(SourceVerify { mode, signers: signers.to_vec() });
+        let verify = Some(SourceVerify { mode, signers: signers.to_vec(), keyless: None });
         SourceConfig { verify, ..config(&self.repository.url(), reference) }
     }
 }
