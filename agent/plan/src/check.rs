@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::ObjectKey;
 
 use crate::desired::Desired;
-use crate::inventory::Inventory;
+use crate::inventory::{Entry, Inventory};
 use crate::live::{Live, Sight};
 use crate::order::delete_class;
 use crate::plan::{Plan, Policy};
@@ -166,6 +166,15 @@ fn prune_order(inventory: &Inventory, plan: &Plan) -> Vec<Note> {
         .collect();
     let named: BTreeSet<&ObjectKey> =
         inventory.entries().values().flat_map(|entry| &entry.depends_on).collect();
+    let free = |key: &ObjectKey, entry: &Entry| entry.depends_on.is_empty() && !named.contains(key);
+    // Of all that are alike the first to go: enough to find one that goes too early.
+    let mut firsts: BTreeMap<(u16, i32, u16), (usize, &ObjectKey)> = BTreeMap::new();
+    for (key, entry) in inventory.entries().iter().filter(|(key, entry)| free(key, entry)) {
+        let Some(at) = step_of.get(key) else { continue };
+        let alike = (delete_class(key), entry.position.wave, entry.position.rank);
+        let first = firsts.entry(alike).or_insert((*at, key));
+        *first = (*first).min((*at, key));
+    }
     let mut notes = Vec::new();
     for (key, entry) in inventory.entries() {
         let Some(at) = step_of.get(key) else { continue };
@@ -174,19 +183,17 @@ fn prune_order(inventory: &Inventory, plan: &Plan) -> Vec<Note> {
                 notes.push(note(Law::DependenciesLast, key, format!("after {need}")));
             }
         }
-        if !entry.depends_on.is_empty() || named.contains(key) {
+        if !free(key, entry) {
             continue;
         }
-        for (other, other_entry) in inventory.entries() {
-            let (class, other_class) = (delete_class(key), delete_class(other));
-            let inner = class == 1 && other_class == 1;
-            let earlier = (other_entry.position.wave, other_entry.position.rank)
-                < (entry.position.wave, entry.position.rank);
-            let skip = !other_entry.depends_on.is_empty() || named.contains(other);
-            if skip || step_of.get(other).is_none_or(|place| place > at) {
+        let class = delete_class(key);
+        for ((other_class, wave, rank), (place, other)) in &firsts {
+            let inner = class == 1 && *other_class == 1;
+            let earlier = (*wave, *rank) < (entry.position.wave, entry.position.rank);
+            if place > at {
                 continue;
             }
-            if class < other_class {
+            if class < *other_class {
                 notes.push(note(Law::ContainersLast, key, format!("after {other}")));
             } else if inner && earlier {
                 notes.push(note(Law::DependenciesLast, key, format!("after {other}")));

@@ -119,7 +119,7 @@ fn held(hold: &Hold) -> Trouble {
         Hold::Leaving(to) => {
             format!("it is handed over to App `{to}`, which has not taken it yet")
         }
-        Hold::NeededBy(by) => format!("{by} needs it and stays"),
+        Hold::NeededBy(by) => format!("{by} needs it and stays; it goes when that goes"),
     };
     Trouble::waiting(Reason::PruneBlocked, message)
 }

@@ -305,16 +305,19 @@ impl Case<'_> {
             Prune::Delete { uid, spread, guard } => {
                 row.say("delete", "is ours and no longer desired");
                 (row.uid, row.propagation) = (Some(uid.clone()), Some(propagation(*spread)));
-                let live = self.world.live();
                 let definition = self.definition(&task.key);
-                let held = guard
-                    .map(|guard| guard_holds(guard, &task.key, definition.as_ref(), &live, going));
+                let held = guard.map(|guard| {
+                    guard_holds(guard, &task.key, definition.as_ref(), &self.world.live(), going)
+                });
                 let held = held.unwrap_or_default();
                 let wanted = definition.and_then(|d| self.instance(&d));
                 if !held.is_empty() {
                     row.hold_back(Reason::PruneBlocked, format!("it still holds {}", named(&held)));
                 } else if let Some(wanted) = wanted {
-                    row.hold_back(Reason::PruneBlocked, format!("{wanted} needs it and stays"));
+                    row.hold_back(
+                        Reason::PruneBlocked,
+                        format!("{wanted} needs it and stays; it goes when that goes"),
+                    );
                 }
             }
             Prune::Deleting { finalizers } => {
@@ -441,7 +444,7 @@ fn held_back(hold: &Hold) -> String {
         Hold::AfterFailure => "the release is not applied in full".to_owned(),
         Hold::AwaitsApproval => "asks that a person confirms its deletion".to_owned(),
         Hold::Leaving(to) => format!("is handed over to App `{to}`"),
-        Hold::NeededBy(by) => format!("{by} needs it and stays"),
+        Hold::NeededBy(by) => format!("{by} needs it and stays; it goes when that goes"),
     }
 }
 
