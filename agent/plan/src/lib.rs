@@ -98,8 +98,8 @@ pub use ownership::Ownership;
 pub use plan::{Action, Need, OnDrift, Plan, Policy, Step, Task, Why, plan};
 pub use pods::{Stuck, pods_verdict, workload_verdict};
 pub use prune::{
-    Definition, Detach, Forget, Guard, Hold, Prune, PruneContext, PruneTask, Spread, guard_holds,
-    is_content, prune_again, prune_decision,
+    Definition, Detach, Forget, Guard, Hold, Keepers, Prune, PruneContext, PruneTask, Spread,
+    guard_holds, is_content, prune_again, prune_decision,
 };
 pub use recreate::{Recreate, recreate_decision};
 pub use redact::{Scrubber, redacted};

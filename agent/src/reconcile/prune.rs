@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use model::{ObjectKey, Reason};
 use plan::{
-    Entry, Forget, Hold, LiveMeta, Ownership, Plan, Prune, PruneTask, Sight, Spread, Verb,
+    Entry, Forget, Hold, Keepers, LiveMeta, Ownership, Plan, Prune, PruneTask, Sight, Spread, Verb,
     prune_again,
 };
 use serde_json::Value;
@@ -33,26 +33,33 @@ enum Removed {
     Keep(Trouble),
 }
 
-/// Prunes step by step; a step begins when the one before is gone.
+/// Prunes step by step; a step begins when the one before is gone. What stays keeps back what it may need, and the
+/// rest goes on.
 pub(super) async fn prune(
     stage: Stage<'_>,
     plan: &Plan,
     ledger: &mut Ledger<'_>,
     acted: &mut Acted,
 ) {
+    let mut keepers = Keepers::default();
     for step in &plan.prune {
         let mut started = Vec::new();
+        let mut results = Vec::new();
         for task in step {
             let entry = ledger.inventory.get(&task.key).cloned();
-            started.push(async move { (task, remove(stage, task, entry).await) });
+            let keeper = entry.as_ref().and_then(|entry| keepers.keeper(&task.key, entry));
+            match keeper.filter(|_| matches!(task.prune, Prune::Delete { .. })) {
+                Some(by) => results.push((task, Removed::Keep(waits_for(by)))),
+                None => started.push(async move { (task, remove(stage, task, entry).await) }),
+            }
         }
         let mut tasks =
             futures::stream::iter(started).buffer_unordered(stage.shared.limits.in_flight_per_app);
-        let mut results = Vec::new();
         while let Some(result) = tasks.next().await {
             results.push(result);
         }
         drop(tasks);
+        let mut silent = false;
         for (task, removed) in results {
             let (app, key) = (stage.app, &task.key);
             match removed {
@@ -63,15 +70,25 @@ pub(super) async fn prune(
                 }
                 Removed::Keep(trouble) => {
                     stage.shared.metrics.pruned(app, "waiting");
+                    silent |= trouble.reason == Reason::ApiServerUnreachable;
                     acted.others.push(trouble.about(key));
+                    if let Some(entry) = ledger.inventory.get(key) {
+                        keepers.keep(key, entry);
+                    }
                 }
             }
         }
-        if !acted.is_done() || stage.is_over() {
+        // Whoever does not answer would be asked in vain for all the rest.
+        if silent || stage.is_over() {
             acted.preempted |= stage.is_over();
             return;
         }
     }
+}
+
+/// What keeps it is told on its own, as bad as it is.
+fn waits_for(by: &ObjectKey) -> Trouble {
+    Trouble::not_yet(Reason::Pruning, format!("{by} stays for now and may need it"))
 }
 
 async fn remove(stage: Stage<'_>, task: &PruneTask, entry: Option<Entry>) -> Removed {
@@ -120,6 +137,7 @@ fn held(hold: &Hold) -> Trouble {
             format!("it is handed over to App `{to}`, which has not taken it yet")
         }
         Hold::NeededBy(by) => format!("{by} needs it and stays; it goes when that goes"),
+        Hold::MayBeNeededBy(by) => return waits_for(by),
     };
     Trouble::waiting(Reason::PruneBlocked, message)
 }

@@ -20,4 +20,6 @@ mod scenarios;
 
 mod world;
 
+mod held;
+
 mod hub;

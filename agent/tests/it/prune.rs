@@ -6,6 +6,7 @@ use model::Reason;
 use proto::convert::GrantOptions;
 use serde_json::json;
 
+use crate::held;
 use crate::world::{World, config_map, deployment, namespace};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,4 +170,35 @@ async fn a_state_that_was_copied_into_another_cluster_writes_nothing_there() {
     });
     blocked.await;
     assert_eq!(other.requests().writes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_keeps_what_it_may_need_and_the_rest_goes() {
+    for case in held::cases() {
+        let world = World::new().await;
+        let _agent = world.agent().await;
+        let all: Vec<_> = held::namespaces().into_iter().chain(case.dropped.clone()).collect();
+        world.hub.grant("web", 1, &all);
+        world.hub.healthy("web", 1).await;
+        world.hub.grant("web", 2, &held::namespaces());
+        let live = |cluster: &simcluster::Cluster| -> Vec<String> {
+            let found = case.dropped.iter().filter(|object| {
+                let text =
+                    |at: &str| object.pointer(at).and_then(serde_json::Value::as_str).unwrap();
+                let group = text("/apiVersion").split_once('/').map_or("", |(group, _)| group);
+                let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+                cluster.get(group, text("/kind"), Some(namespace), name).is_some()
+            });
+            found.map(held::id).collect()
+        };
+        let told = world.hub.until(case.name, |book| {
+            let report = &book.reports.last().filter(|r| r.1.epoch.0 == 2)?.1;
+            let model::Phase::Degraded { reason, .. } = &report.phase else { return None };
+            (*reason == Reason::PruneBlocked).then_some(())
+        });
+        told.await;
+        world.until(case.name, |cluster| live(cluster).len() == case.stay.len()).await;
+        world.quiet(Duration::from_millis(300)).await;
+        assert_eq!(live(&world.cluster), case.stay, "{}", case.name);
+    }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::desired::Desired;
 use crate::keyed::Fingerprint;
 use crate::live::{Live, LiveMeta, Sight};
-use crate::order::Position;
+use crate::order::{Position, layer};
 use crate::seeded::Bug;
 use crate::signature::Signature;
 
@@ -113,6 +113,20 @@ impl Inventory {
     /// From entries that are known from elsewhere: a file, a test.
     pub fn of(app: AppName, epoch: Epoch, entries: BTreeMap<ObjectKey, Entry>) -> Inventory {
         Inventory { app, epoch, entries, runs: BTreeMap::new() }
+    }
+
+    /// Puts each entry behind what its author named, as applying it did, when its place is known by its kind only.
+    pub fn place_by_links(&mut self) {
+        let places =
+            self.entries.iter().map(|(key, entry)| (key.clone(), entry.position)).collect();
+        let needs = self.entries.iter().map(|(key, entry)| (key.clone(), entry.depends_on.clone()));
+        // In a ring nobody is before anybody.
+        let Ok(layers) = layer(&places, &needs.collect()) else { return };
+        for (key, position) in layers {
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.position = position;
+            }
+        }
     }
 
     /// The App.

@@ -9,7 +9,9 @@ use crate::desired::Desired;
 use crate::inventory::{Entry, Inventory};
 use crate::live::{Live, Sight};
 use crate::order::{Position, delete_class, layer};
-use crate::prune::{Detach, Hold, Prune, PruneContext, PruneTask, holds_data, prune_seeded};
+use crate::prune::{
+    Detach, Hold, Keepers, Prune, PruneContext, PruneTask, holds_data, prune_seeded,
+};
 use crate::seeded::Bug;
 
 /// Depths are turned round this value for deletion; leaves room above for named dependencies.
@@ -69,7 +71,28 @@ pub(super) fn prunes(
         let task = PruneTask { key: key.clone(), version, prune, data, owners };
         steps.entry(place).or_default().push(task);
     }
-    steps.into_values().collect()
+    let mut steps: Vec<Vec<PruneTask>> = steps.into_values().collect();
+    if bug != Some(Bug::DropNeeded) {
+        hold_later(&mut steps, &dropped);
+    }
+    steps
+}
+
+/// What is held keeps back what comes later and may be needed by it, and that keeps back what it may need.
+fn hold_later(steps: &mut [Vec<PruneTask>], dropped: &BTreeMap<&ObjectKey, &Entry>) {
+    let mut keepers = Keepers::default();
+    for step in steps {
+        for task in step.iter_mut().filter(|task| matches!(task.prune, Prune::Delete { .. })) {
+            let Some(entry) = dropped.get(&task.key) else { continue };
+            let Some(by) = keepers.keeper(&task.key, entry) else { continue };
+            task.prune = Prune::Hold(Hold::MayBeNeededBy(by.clone()));
+        }
+        for task in step.iter().filter(|task| matches!(task.prune, Prune::Hold(_))) {
+            if let Some(entry) = dropped.get(&task.key) {
+                keepers.keep(&task.key, entry);
+            }
+        }
+    }
 }
 
 /// What stays keeps what it needs: the objects that its author named, and its namespace. What stays for

@@ -4,7 +4,10 @@
 //! itself. Each of the three fails in practice: objects are made again by hand, taken over by another
 //! App, and copied with all their labels by operators.
 //!
-//! `guard` says what is in the way of deleting a container of other objects.
+//! `keepers` says what has to wait for an object that stays for now, `guard` what is in the way of deleting a
+//! container of other objects.
+
+mod keepers;
 
 mod guard;
 
@@ -19,6 +22,7 @@ use crate::order::delete_class;
 use crate::seeded::Bug;
 
 pub use guard::{Definition, guard_holds, is_content};
+pub use keepers::Keepers;
 
 /// How the API server shall delete what belongs to the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +87,8 @@ pub enum Hold {
     Leaving(AppName),
     /// What stays for now needs it: what was named by a dependency, or what the namespace holds.
     NeededBy(ObjectKey),
+    /// What stays for now may need it: it was applied before that, and is within its reach ([`Keepers`]).
+    MayBeNeededBy(ObjectKey),
 }
 
 /// What to do with an inventory entry whose object is no longer desired.

@@ -444,3 +444,52 @@ fn a_drifted_object_with_a_signature_of_its_own_time_is_seen() {
     let plan = make_plan(&set, &cluster.live, &cluster.inventory, &Policy::default());
     assert!(!plan.is_empty());
 }
+
+/// What becomes of `later` while `held` waits for a person.
+fn beside(held: Value, later: Value) -> Prune {
+    let id = |object: &Value| {
+        let text = |at: &str| object.pointer(at).and_then(Value::as_str).unwrap_or_default();
+        let group = text("/apiVersion").split_once('/').map_or("", |(group, _)| group);
+        let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+        key(&format!("{group}/{}/{namespace}/{name}", text("/kind")))
+    };
+    let (held_key, later_key) = (id(&held), id(&later));
+    let (mut cluster, _) = applied([config("stays"), held, later]);
+    cluster.meddle(&held_key, |meta| meta.confirm = true);
+    let set = desired([config("stays")]);
+    let plan = make_plan(&set, &cluster.live, &cluster.inventory, &Policy::default());
+    plan.prunes().find(|task| task.key == later_key).unwrap().prune.clone()
+}
+
+#[test]
+fn what_a_held_object_may_need_depends_on_its_kind() {
+    let object = |version: &str, kind: &str, namespace: &str| {
+        let mut object =
+            json!({"apiVersion": version, "kind": kind, "metadata": {"name": "x"}, "spec": {}});
+        if !namespace.is_empty() {
+            object["metadata"]["namespace"] = json!(namespace);
+        }
+        object
+    };
+    let rbac = "rbac.authorization.k8s.io/v1";
+    let stays = |held: Value, later: Value| {
+        matches!(beside(held, later), Prune::Hold(Hold::MayBeNeededBy(_)))
+    };
+    let account = |namespace: &str| object("v1", "ServiceAccount", namespace);
+    let workload = || object("apps/v1", "Deployment", "shop");
+    // A workload: its namespace, rights, the whole cluster.
+    assert!(stays(workload(), account("shop")));
+    assert!(stays(workload(), object(rbac, "RoleBinding", "db")));
+    assert!(stays(workload(), object("scheduling.k8s.io/v1", "PriorityClass", "")));
+    assert!(!stays(workload(), account("db")));
+    // A custom resource: its controller may be anywhere.
+    let custom = || object("example.com/v1", "Widget", "shop");
+    assert!(stays(custom(), object("apps/v1", "Deployment", "db")));
+    assert!(stays(custom(), account("db")));
+    // A webhook: the server behind it.
+    let webhook = object("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "");
+    assert!(stays(webhook, object("v1", "Service", "db")));
+    // Settings and rights lean on nothing.
+    assert!(!stays(object("v1", "Service", "shop"), account("shop")));
+    assert!(!stays(object(rbac, "Role", "shop"), object(rbac, "ClusterRole", "")));
+}

@@ -10,3 +10,6 @@ mod preview;
 mod simulate;
 mod targets;
 mod watch;
+
+#[path = "../../../../agent/tests/it/held.rs"]
+mod held;

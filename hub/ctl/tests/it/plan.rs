@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::desk::Desk;
+use super::held;
 
 /// A live object of ours.
 fn ours(api_version: &str, kind: &str, namespace: &str, name: &str) -> Value {
@@ -543,4 +544,40 @@ fn the_answer_for_people_names_the_same_things() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("delete") && text.contains(OLD) && text.contains("unchanged"), "{text}");
     assert!(String::from_utf8(output.stderr).unwrap().contains("2 objects: 1 delete, 1 unchanged"));
+}
+
+/// As the running agent does it; its own tests play the same table.
+#[test]
+fn what_is_held_keeps_what_it_may_need_and_the_rest_goes() {
+    let live = |object: &Value| {
+        let meta = &object["metadata"];
+        let text = |name: &str| meta.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (version, kind) = (object["apiVersion"].as_str().unwrap(), &object["kind"]);
+        let mut marked = ours(version, kind.as_str().unwrap(), text("namespace"), text("name"));
+        for (name, value) in meta["annotations"].as_object().unwrap() {
+            marked["metadata"]["annotations"][name] = value.clone();
+        }
+        marked["metadata"]["uid"] = json!(format!("uid-{}", held::id(object)));
+        marked
+    };
+    for case in held::cases() {
+        let all: Vec<Value> = held::namespaces().iter().chain(&case.dropped).map(live).collect();
+        let document = planned(&held::namespaces(), &all, &inventory(&all));
+        let gone: Vec<String> = case
+            .dropped
+            .iter()
+            .map(held::id)
+            .filter(|id| !case.stay.contains(&id.as_str()))
+            .collect();
+        let listed = |name: &str| {
+            let list = document[name].as_array().unwrap().iter();
+            list.map(|id| id.as_str().unwrap().to_owned())
+                .collect::<std::collections::BTreeSet<_>>()
+        };
+        let stay = case.stay.iter().map(|id| (*id).to_owned());
+        assert_eq!(listed("delete"), gone.into_iter().collect(), "{}: {document:#}", case.name);
+        assert_eq!(listed("keep"), stay.collect(), "{}: {document:#}", case.name);
+        let last = row(&document, case.stay.last().unwrap());
+        assert_eq!(last["reason"], json!("PruneBlocked"), "{}", case.name);
+    }
 }

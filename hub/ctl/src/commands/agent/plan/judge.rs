@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{ObjectKey, Reason};
 use plan::{
     Action, Class, Definition, Desired, DesiredObject, Detach, Diff, DiffOptions, Drift, Entry,
-    Failure, Forget, GateInput, GateLimits, Hold, HookPhase, Inventory, Migrate, OnDrift,
+    Failure, Forget, GateInput, GateLimits, Hold, HookPhase, Inventory, Keepers, Migrate, OnDrift,
     Ownership, Plan, Policy, Prune, PruneTask, Recreate, Spread, Task, Until, Why, diff,
     gates_with, guard_holds, immutable, live_links, plan, recreate_decision,
 };
@@ -135,7 +135,9 @@ fn believed(args: &Args, world: &World, desired: &Desired, inventory: &Inventory
             entry.resource_version.clone_from(&seen.meta.resource_version);
         }
     }
-    Inventory::of(inventory.app().clone(), inventory.epoch(), entries)
+    let mut believed = Inventory::of(inventory.app().clone(), inventory.epoch(), entries);
+    believed.place_by_links();
+    believed
 }
 
 /// The order in which it was applied, as its live object tells, where the file does not.
@@ -174,17 +176,33 @@ impl Case<'_> {
             .map(|row| row.id.clone())
             .collect();
         let mut going = BTreeSet::new();
+        let mut keepers = Keepers::default();
         for (at, step) in made.prune.iter().enumerate() {
+            let mut kept = Vec::new();
             for task in step {
+                let entry = self.inventory.get(&task.key);
                 let mut row = Row { step: at + 1, ..self.prune(task, &going) };
                 if row.action == "delete" && !failed.is_empty() {
                     let why = format!("the release is not applied in full: {}", failed[0]);
                     row.hold_back(Reason::PruneBlocked, why);
                 }
-                if row.action == "delete" {
-                    going.insert(task.key.clone());
+                let keeper = entry.and_then(|entry| keepers.keeper(&task.key, entry));
+                if let Some(by) = keeper.filter(|_| row.action == "delete") {
+                    row.hold_back(Reason::PruneBlocked, waits_for(by));
+                }
+                match row.action {
+                    "delete" => drop(going.insert(task.key.clone())),
+                    "keep" => kept.extend(entry.map(|entry| (&task.key, entry))),
+                    // What only takes its time is gone soon; what is held by others is not.
+                    "wait" if !row.finalizers.is_empty() => {
+                        kept.extend(entry.map(|entry| (&task.key, entry)));
+                    }
+                    _ => {}
                 }
                 rows.push(row);
+            }
+            for (key, entry) in kept {
+                keepers.keep(key, entry);
             }
         }
         rows
@@ -445,7 +463,12 @@ fn held_back(hold: &Hold) -> String {
         Hold::AwaitsApproval => "asks that a person confirms its deletion".to_owned(),
         Hold::Leaving(to) => format!("is handed over to App `{to}`"),
         Hold::NeededBy(by) => format!("{by} needs it and stays; it goes when that goes"),
+        Hold::MayBeNeededBy(by) => waits_for(by),
     }
+}
+
+fn waits_for(by: &ObjectKey) -> String {
+    format!("{by} stays for now and may need it; it goes when that goes")
 }
 
 fn named(keys: &[ObjectKey]) -> String {
