@@ -3,6 +3,7 @@
 use model::SourceName;
 
 use crate::{
+    charts::{Charts, NoCharts},
     policy::Policy,
     tools::{NoTools, Tools},
 };
@@ -12,6 +13,8 @@ use crate::{
 pub struct Kit<'a> {
     /// Kustomize and Helm.
     pub tools: &'a dyn Tools,
+    /// Charts that are not in the repository.
+    pub charts: &'a dyn Charts,
     /// What the fleet allows.
     pub policy: Option<&'a Policy>,
     /// Where the commit comes from; rules for one source ask for it.
@@ -27,6 +30,6 @@ impl std::fmt::Debug for Kit<'_> {
 impl Kit<'_> {
     /// Plain YAML, no policy.
     pub fn plain() -> Kit<'static> {
-        Kit { tools: &NoTools, policy: None, source: None }
+        Kit { tools: &NoTools, charts: &NoCharts, policy: None, source: None }
     }
 }

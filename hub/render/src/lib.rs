@@ -43,6 +43,7 @@ mod walk;
 mod fill;
 mod fleet;
 mod template;
+mod charts;
 mod tools;
 mod yaml;
 mod tree;
@@ -55,6 +56,7 @@ pub use app::{
     parse_app,
 };
 pub use apps::{Found, apps};
+pub use charts::{ChartError, Charts, NoCharts, Wanted};
 pub use diagnostic::{Diagnostic, Position, Severity};
 pub use fill::{Text, Values};
 pub use fleet::{FleetCluster, Target};

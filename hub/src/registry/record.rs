@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use model::{
     AppName, ClusterName, ClusterUid, Digest, Labels, SourceName,
-    source::{CommitStatus, SourceAuth, SourceVerify, SourceWebhook},
+    source::{ChartRepository, CommitStatus, SourceAuth, SourceVerify, SourceWebhook},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -200,6 +200,9 @@ pub struct SourceRecord {
     /// Where the forge is told what became of commits.
     #[serde(default)]
     pub commit_status: Option<CommitStatus>,
+    /// Where charts that its charts depend on may be fetched.
+    #[serde(default)]
+    pub charts: Vec<ChartRepository>,
     /// When it was added.
     pub created_at: Timestamp,
 }

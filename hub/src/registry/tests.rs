@@ -205,6 +205,7 @@ fn sources_come_and_go_by_name() {
         verify: None,
         webhook: None,
         commit_status: None,
+        charts: Vec::new(),
         created_at: fleet.clock.now(),
     };
     fleet.registry.add_source(source.clone()).unwrap();

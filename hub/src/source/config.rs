@@ -2,7 +2,7 @@
 
 use model::{
     SourceName,
-    source::{CommitStatus, SourceAuth, SourceVerify, SourceWebhook, VerifyMode},
+    source::{ChartRepository, CommitStatus, SourceAuth, SourceVerify, SourceWebhook, VerifyMode},
 };
 
 use super::{
@@ -15,6 +15,9 @@ use crate::registry::SourceRecord;
 
 /// Folders and files that a source may name as those that count.
 const PATHS_MAX: usize = 100;
+
+/// Repositories of charts that one source may name.
+const CHARTS_MAX: usize = 100;
 
 /// Signers of one source.
 const SIGNERS_MAX: usize = 100;
@@ -43,6 +46,8 @@ pub struct SourceConfig {
     pub webhook: Option<SourceWebhook>,
     /// Where the forge is told what became of commits.
     pub commit_status: Option<CommitStatus>,
+    /// Where charts that its charts depend on may be fetched.
+    pub charts: Vec<ChartRepository>,
 }
 
 /// Why a source cannot be followed as it is written.
@@ -86,6 +91,7 @@ impl SourceConfig {
             verify: None,
             webhook: None,
             commit_status: None,
+            charts: Vec::new(),
         }
     }
 
@@ -117,6 +123,7 @@ impl SourceConfig {
             return Err(fault("verify", why));
         }
         self.check_auth(&place)?;
+        self.check_charts()?;
         self.check_paths()?;
         self.check_verify()?;
         if let Some(hook) = &self.webhook {
@@ -185,6 +192,28 @@ impl SourceConfig {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    fn check_charts(&self) -> Result<(), ConfigError> {
+        if self.charts.len() > CHARTS_MAX {
+            return Err(fault("charts", &format!("are more than {CHARTS_MAX}")));
+        }
+        for allowed in &self.charts {
+            let known = ["https://", "oci://"].iter().any(|scheme| allowed.url.starts_with(scheme));
+            if !known {
+                let why = "name repositories that begin with `https://` or `oci://`";
+                return Err(fault("charts", why));
+            }
+            // Any chart there is fetched as a source would be.
+            let url = allowed.url.trim_end_matches('/');
+            let oci = url.starts_with("oci://");
+            let chart = if oci { format!("{url}/chart") } else { url.to_owned() };
+            let mut own = SourceConfig::new(self.name.clone(), &chart, "1.0.0");
+            own.chart = (!oci).then(|| "chart".to_owned());
+            own.auth = allowed.auth.clone();
+            own.check()?;
+        }
+        Ok(())
     }
 
     fn check_paths(&self) -> Result<(), ConfigError> {
@@ -273,6 +302,7 @@ impl From<&SourceRecord> for SourceConfig {
             verify: record.verify.clone(),
             webhook: record.webhook.clone(),
             commit_status: record.commit_status.clone(),
+            charts: record.charts.clone(),
         }
     }
 }

@@ -15,6 +15,7 @@ mod poll;
 mod follower;
 mod hook;
 mod git;
+mod charts;
 mod artifact;
 mod caller;
 mod web;
@@ -26,6 +27,7 @@ mod fault;
 mod config;
 mod api;
 mod place;
+mod limits;
 mod follow;
 mod secret;
 
@@ -37,7 +39,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -52,11 +53,14 @@ use tokio::{
 
 use artifact::Artifact;
 pub(crate) use caller::{Answer, Caller};
+use charts::Charts;
+pub use charts::SourceCharts;
 pub use config::{ConfigError, SourceConfig};
 pub(crate) use delay::{dice, pause};
 use follower::Follower;
 pub use hook::HookError;
 use hook::Seen;
+pub use limits::SourceLimits;
 use pauses::Pauses;
 use place::Kind;
 use secret::Vault;
@@ -64,42 +68,6 @@ pub use secret::{KubernetesApi, NotAPlace, SecretError, SecretRef, Surroundings}
 use web::Web;
 
 use crate::clock::Clock;
-
-/// Bounds of the work for all sources. The default is what production uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SourceLimits {
-    /// Pause between two looks at a remote.
-    pub interval: Duration,
-    /// Looks and fetches at one time, over all sources: a fetch of a 41 MB pack takes 119 MB of memory.
-    pub concurrent: usize,
-    /// A look or fetch that takes longer is interrupted.
-    pub timeout: Duration,
-    /// Pause between two looks at a registry or a Helm repository: those count every question.
-    pub registry_interval: Duration,
-    /// Silence of a server, while something is expected from it, after which it is given up.
-    pub silence: Duration,
-    /// Longest pause after failures.
-    pub backoff_max: Duration,
-    /// Bytes on disk that one fetch may add.
-    pub fetch_bytes_max: u64,
-    /// Packs of one mirror; each fetch adds one. Above it the mirror is built anew.
-    pub packs_max: usize,
-}
-
-impl Default for SourceLimits {
-    fn default() -> Self {
-        SourceLimits {
-            interval: Duration::from_secs(2),
-            registry_interval: Duration::from_mins(1),
-            concurrent: 4,
-            timeout: Duration::from_mins(10),
-            silence: Duration::from_mins(1),
-            backoff_max: Duration::from_mins(1),
-            fetch_bytes_max: 1 << 30,
-            packs_max: 100,
-        }
-    }
-}
 
 /// How a source is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,6 +172,7 @@ struct Shared {
     vault: Vault,
     pauses: Pauses,
     remotes: Mutex<BTreeMap<String, Arc<git::Remote>>>,
+    charts: Charts,
     entries: Mutex<BTreeMap<SourceName, Entry>>,
     changed: watch::Sender<u64>,
 }
@@ -228,7 +197,7 @@ struct Followed {
 }
 
 impl Sources {
-    /// Takes `dir/sources` for its mirrors, after the locks that a killed hub left there are gone. The
+    /// Takes `dir/sources` for its mirrors and `dir/charts` for charts that are fetched, after the locks that a killed hub left there are gone. The
     /// caller holds the lock of `dir`: no other process may use it.
     pub fn start(dir: &Path, clock: Clock, limits: SourceLimits) -> Result<Sources, Error> {
         let beside = Surroundings { own: dir.join("sources"), kubernetes: KubernetesApi::of_pod() };
@@ -246,16 +215,28 @@ impl Sources {
         let fault = |source| Error::Folder { path: folder.clone(), source };
         fs::create_dir_all(&folder).map_err(fault)?;
         git::tidy(&folder).map_err(fault)?;
+        let permits = Arc::new(Semaphore::new(limits.concurrent));
+        let (vault, pauses) = (Vault::new(beside, clock.clone()), Pauses::default());
+        let changed = watch::Sender::new(0);
+        let means = charts::Means {
+            clock: clock.clone(),
+            limits,
+            permits: permits.clone(),
+            vault: vault.clone(),
+            pauses: pauses.clone(),
+            changed: changed.clone(),
+        };
         Ok(Sources(Arc::new(Shared {
-            vault: Vault::new(beside, clock.clone()),
-            pauses: Pauses::default(),
+            charts: Charts::open(&dir.join("charts"), means).map_err(fault)?,
+            vault,
+            pauses,
             remotes: Mutex::default(),
             folder,
             clock,
             limits,
-            permits: Arc::new(Semaphore::new(limits.concurrent)),
+            permits,
             entries: Mutex::new(BTreeMap::new()),
-            changed: watch::Sender::new(0),
+            changed,
         })))
     }
 
@@ -368,6 +349,7 @@ impl Sources {
 
     fn forget(&self, name: &SourceName) -> Option<Follower> {
         let entry = lock(&self.0.entries).remove(name)?;
+        self.0.charts.forget(name);
         entry.end();
         entry.follower.leave();
         Some(entry.follower.clone())
@@ -432,6 +414,12 @@ impl Sources {
         Some(Caller::new(api, web, self.0.limits.silence))
     }
 
+    /// What the charts of a source depend on, as far as it may be fetched. Needs a tokio runtime.
+    pub fn charts(&self, name: &SourceName) -> Option<SourceCharts> {
+        let config = lock(&self.0.entries).get(name).map(|entry| Arc::clone(&entry.config))?;
+        Some(self.0.charts.of(config))
+    }
+
     /// The sources that are followed.
     pub fn list(&self) -> Vec<SourceConfig> {
         lock(&self.0.entries).values().map(|entry| entry.config.as_ref().clone()).collect()
@@ -468,6 +456,7 @@ impl Sources {
 
     /// Ends all work soon; what was fetched stays.
     pub fn stop(&self) {
+        self.0.charts.stop();
         for entry in std::mem::take(&mut *lock(&self.0.entries)).into_values() {
             entry.end();
         }
@@ -487,6 +476,7 @@ impl Entry {
 
 impl Drop for Shared {
     fn drop(&mut self) {
+        self.charts.stop();
         for entry in lock(&self.entries).values() {
             entry.end();
         }

@@ -72,6 +72,7 @@ impl World {
             verify: None,
             webhook: None,
             commit_status: None,
+            charts: Vec::new(),
             created_at: clock.now(),
         };
         registry.add_source(record).unwrap();

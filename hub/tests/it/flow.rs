@@ -65,6 +65,7 @@ pub(crate) fn source(name: &str, url: &str) -> SourceRecord {
         verify: None,
         webhook: None,
         commit_status: None,
+        charts: Vec::new(),
         created_at: Clock::system().now(),
     }
 }
@@ -102,15 +103,17 @@ impl Flow {
             registry.add_cluster(name, BTreeMap::new(), token, clock.now()).unwrap();
         }
         let (fleet, desk) = (Arc::new(Fleet::new(clock.clone())), Arc::new(Desk::new()));
-        let rooms = Some(dir.path().join("rooms"));
+        let rooms = dir.path().join("rooms");
+        std::fs::create_dir(&rooms).unwrap();
+        let bin = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../bin");
         let parts = engine::Parts {
             registry: registry.clone(),
             sources: sources.clone(),
             renderers: Renderers::new(Places {
-                kustomize: None,
-                helm: None,
-                launcher: None,
-                rooms,
+                kustomize: Some(bin.join("kustomize")),
+                helm: Some(bin.join("helm")),
+                launcher: Some(env!("CARGO_BIN_EXE_tidegate-hub").into()),
+                rooms: Some(rooms),
             }),
             policy: Arc::new(PolicyFile::open(None).unwrap()),
             fleet: fleet.clone(),

@@ -121,7 +121,7 @@ fn beside(
     samples: usize,
 ) -> Result<Vec<Row>, Error> {
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
-    let kit = Kit { tools, policy: None, source: None };
+    let kit = Kit { tools, ..Kit::plain() };
     // The first run finds the tool and asks for its version.
     for sample in 0..=samples {
         let folder = tempfile::tempdir().map_err(fault)?;

@@ -163,6 +163,18 @@ pub enum WebhookProvider {
     Generic,
 }
 
+/// Where charts that the charts of a source depend on may be fetched.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChartRepository {
+    /// A Helm repository, `https://…`, or `oci://host/path`; what is below it counts too.
+    pub url: String,
+    /// How the hub proves itself there.
+    #[serde(default)]
+    pub auth: SourceAuth,
+}
+
 /// Where the forge of a source is told what became of its commits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -22,6 +22,7 @@ pub(crate) mod lint;
 pub(crate) mod health;
 pub(crate) mod schema;
 mod offline;
+mod archives;
 pub(crate) mod reason;
 pub(crate) mod version;
 

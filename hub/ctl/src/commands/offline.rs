@@ -6,6 +6,7 @@ use model::{AppName, SourceName, api};
 use render::{App, Diagnostic, FleetCluster, Kit, Policy, Tree};
 use sandbox::{Places, Renderers};
 
+use super::archives::Archives;
 use crate::{
     connect::Hub,
     error::{Error, Exit},
@@ -32,12 +33,17 @@ pub(crate) struct Args {
     /// The program `helm`; default: beside this one, or on the PATH
     #[arg(long, value_name = "PROGRAM", env = "TIDEGATE_HELM")]
     helm: Option<PathBuf>,
+    /// Folder with archives of charts that others depend on and that are not committed, `NAME-VERSION.tgz` as
+    /// `helm dependency build` and `helm pull` leave them
+    #[arg(long, value_name = "FOLDER", env = "TIDEGATE_CHARTS")]
+    charts: Option<PathBuf>,
 }
 
 /// All of it, ready.
 #[derive(Debug)]
 pub(crate) struct Bench {
     renderers: Renderers,
+    charts: Archives,
     policy: Option<Policy>,
     source: Option<SourceName>,
 }
@@ -58,7 +64,8 @@ impl Args {
         let source = source.transpose().map_err(|e| Error::new(Exit::Usage, e.to_string()))?;
         let (kustomize, helm) = (self.kustomize.clone(), self.helm.clone());
         let renderers = Renderers::new(Places { kustomize, helm, ..Places::default() });
-        Ok(Bench { renderers, policy: policy.transpose()?, source })
+        let charts = Archives::open(self.charts.as_deref())?;
+        Ok(Bench { renderers, charts, policy: policy.transpose()?, source })
     }
 
     /// The clusters of the file, or else those of the hub; `None` when neither is given.
@@ -94,7 +101,8 @@ fn asked(hub: &Hub) -> Result<Vec<FleetCluster>, Error> {
 impl Bench {
     /// What rendering works with.
     pub(crate) fn kit(&self) -> Kit<'_> {
-        Kit { tools: &self.renderers, policy: self.policy.as_ref(), source: self.source.as_ref() }
+        let (policy, source) = (self.policy.as_ref(), self.source.as_ref());
+        Kit { tools: &self.renderers, charts: &self.charts, policy, source }
     }
 }
 

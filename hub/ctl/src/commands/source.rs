@@ -4,8 +4,8 @@ use clap::{Subcommand, ValueEnum};
 use model::{
     api::{AddSource, List, SourceItem},
     source::{
-        CommitStatus, Forge, GithubApp, Identity, Keyless, Signer, SourceAuth, SourceVerify,
-        SourceWebhook, VerifyMode, WebhookProvider,
+        ChartRepository, CommitStatus, Forge, GithubApp, Identity, Keyless, Signer, SourceAuth,
+        SourceVerify, SourceWebhook, VerifyMode, WebhookProvider,
     },
 };
 
@@ -37,6 +37,14 @@ pub(crate) enum Command {
         /// Folder or file that counts; a commit that changes none of them is passed over. Can be repeated
         #[arg(long = "path", value_name = "PATH")]
         paths: Vec<String>,
+        /// Repository of charts that charts of this source may depend on, `https://…` or `oci://host/path`; the hub fetches
+        /// what their `Chart.lock` names, and from nowhere else. A PLACE behind it names an account. Can be repeated
+        #[arg(
+            long,
+            value_name = "URL[,credentials=PLACE][,ca=PLACE][,client-certificate=PLACE][,proxy=URL]",
+            value_parser = charts
+        )]
+        charts: Vec<ChartRepository>,
         #[command(flatten)]
         trust: Box<Trust>,
         #[command(flatten)]
@@ -177,6 +185,28 @@ fn identity(text: &str) -> Result<Identity, String> {
     Ok(Identity { name: own(name), issuer: own(issuer), subject: own(subject) })
 }
 
+/// `URL,credentials=PLACE,ca=PLACE`.
+fn charts(text: &str) -> Result<ChartRepository, String> {
+    let mut parts = text.split(',');
+    let url = parts.next().unwrap_or_default().to_owned();
+    let mut auth = SourceAuth::default();
+    for part in parts {
+        let field = match part.split_once('=') {
+            Some(("credentials", place)) => (&mut auth.credentials, place),
+            Some(("ca", place)) => (&mut auth.ca, place),
+            Some(("client-certificate", place)) => (&mut auth.client_certificate, place),
+            Some(("proxy", url)) => (&mut auth.proxy, url),
+            Some(_) | None => {
+                return Err(format!(
+                    "`{part}` is none of `credentials=PLACE`, `ca=PLACE`, `client-certificate=PLACE`, `proxy=URL`"
+                ));
+            }
+        };
+        *field.0 = Some(field.1.to_owned());
+    }
+    Ok(ChartRepository { url, auth })
+}
+
 impl Trust {
     fn verify(&self) -> Result<Option<SourceVerify>, Error> {
         let keyless = self.trusted_root.clone().map(|trusted_root| {
@@ -268,6 +298,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Exit, Er
             ca_file,
             chart,
             paths,
+            charts,
             trust,
             auth,
         } => {
@@ -283,6 +314,7 @@ pub(crate) async fn run(command: &Command, context: &Context) -> Result<Exit, Er
                 verify: trust.verify()?,
                 webhook: trust.webhook(),
                 commit_status: trust.commit_status(),
+                charts: charts.clone(),
             };
             let added: SourceItem = context.hub.post("sources", &body).await?;
             context.output.say(&format!("source/{name} added"));

@@ -195,3 +195,49 @@ fn an_app_that_cannot_go_out_is_told_by_every_command_in_the_same_words() {
     assert_eq!((code, &schema["title"]), (0, &json!("App")));
     assert!(talk.contains("# yaml-language-server: $schema="), "{talk}");
 }
+
+/// A packed chart `redis` 1.0.0, made by Helm itself.
+fn redis(desk: &Desk) {
+    desk.file("made/redis/Chart.yaml", "apiVersion: v2\nname: redis\nversion: 1.0.0\n");
+    let template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cache, namespace: shop}\n";
+    desk.file("made/redis/templates/a.yaml", template);
+    let helm = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bin/helm");
+    let done = Command::new(helm)
+        .args(["package", "redis"])
+        .current_dir(desk.folder().join("made"))
+        .env("HOME", desk.folder())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn a_chart_that_is_not_committed_is_taken_from_a_folder_and_never_fetched() {
+    let desk = Desk::new();
+    let app = WEB.replace("\"overlays/${labels.env}\"", "chart");
+    desk.file("apps/web/app.yaml", &app);
+    let about = "apiVersion: v2\nname: web\nversion: 0.1.0\ndependencies:\n  \
+                 - {name: redis, version: 1.0.0, repository: \"https://charts.example.org/stable\"}\n";
+    desk.file("apps/web/chart/Chart.yaml", about);
+    redis(&desk);
+    let helm = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bin/helm");
+    let render = |more: &[&str]| {
+        let mut arguments = vec!["render", ".", "--label", "web=yes", "--helm", helm];
+        arguments.extend(more);
+        let done = desk.run(&arguments, "");
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (done.status.code().unwrap(), text(done.stdout), text(done.stderr))
+    };
+    let (code, _, said) = render(&[]);
+    assert_eq!(code, 1, "{said}");
+    insta::assert_snapshot!("render_without_archives", said);
+    let (code, out, said) = render(&["--charts", "made"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(out.contains("name: cache"), "{out}");
+    let (code, _, said) = render(&["--charts", "apps"]);
+    assert_eq!(code, 1);
+    insta::assert_snapshot!("render_with_a_folder_without_it", said);
+    let (code, _, said) = render(&["--charts", "nowhere"]);
+    assert_eq!(code, 2);
+    insta::assert_snapshot!("render_with_no_folder", said);
+}

@@ -40,6 +40,21 @@ impl Closure {
         Ok(())
     }
 
+    /// Adds one file from elsewhere; it counts as the files of `folder` do.
+    pub(super) fn share(
+        &mut self,
+        path: &str,
+        bytes: Arc<[u8]>,
+        folder: &str,
+    ) -> Result<(), Vec<Diagnostic>> {
+        self.bytes = self.bytes.saturating_add(bytes.len());
+        if self.bytes > limits::INPUT_BYTES_MAX {
+            return Err(vec![too_large(folder)]);
+        }
+        self.files.insert(path.to_owned(), bytes);
+        Ok(())
+    }
+
     /// Adds one file with content of ours.
     pub(super) fn put(&mut self, path: &str, bytes: impl Into<Vec<u8>>) {
         let bytes: Vec<u8> = bytes.into();

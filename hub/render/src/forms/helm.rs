@@ -4,6 +4,7 @@ use model::Reason;
 
 use super::{
     closure::{Closure, relative},
+    dependencies::{self, is_packed},
     hooks,
 };
 use crate::{
@@ -18,14 +19,11 @@ use crate::{
     tools::{Job, Tool},
     tree::Tree,
     walk::{self, Place, PlaceKind},
-    yaml::{self, Node, Value, clip},
+    yaml::{self, clip},
 };
 
 /// Where the chart stands for the tool.
 const CHART: &str = "chart";
-
-/// Charts within charts.
-const NESTED_MAX: usize = 10;
 
 pub(super) fn objects(
     kit: &Kit<'_>,
@@ -38,7 +36,7 @@ pub(super) fn objects(
     let path = recipe.path.as_str();
     let mut closure = Closure::default();
     closure.folder(tree, path, CHART)?;
-    dependencies(tree, path, CHART, &mut closure, 0)?;
+    dependencies::bring(kit.charts, tree, path, CHART, &mut closure)?;
     let twice = templates(&closure, path, settings)?;
     let chart = recipe.chart.clone().unwrap_or_else(|| Chart::of(app));
     let mut arguments = vec!["template".to_owned(), chart.release.clone(), format!("./{CHART}")];
@@ -142,73 +140,6 @@ fn values_file(
         format!("`{chart}` or `{}`", app.folder())
     };
     fault(format!("values file `{}` is not in {places}", clip(file)))
-}
-
-/// Brings dependencies that are in this repository to where Helm looks; refuses the others.
-fn dependencies(
-    tree: &dyn Tree,
-    path: &str,
-    place: &str,
-    closure: &mut Closure,
-    depth: usize,
-) -> Result<(), Vec<Diagnostic>> {
-    let file = walk::join(path, "Chart.yaml");
-    let Some(bytes) = closure.files.get(&walk::join(place, "Chart.yaml")).cloned() else {
-        return Ok(());
-    };
-    let documents = yaml::documents(&file, &bytes)?;
-    let listed = documents.first().and_then(|chart| chart.get("dependencies"));
-    let Some(Node { value: Value::List(items), .. }) = listed else { return Ok(()) };
-    let mut faults = Vec::new();
-    for item in items {
-        let Some(name) = item.get("name").and_then(Node::text) else { continue };
-        let repository = item.get("repository").and_then(Node::text).unwrap_or_default();
-        let folder = walk::join(place, &format!("charts/{name}"));
-        let packed = format!("{folder}-");
-        let vendored = closure.files.keys().any(|file| {
-            file.starts_with(&format!("{folder}/"))
-                || (file.starts_with(&packed) && is_packed(file))
-        });
-        if vendored {
-            continue;
-        }
-        let missing = |message: String| {
-            Diagnostic::error(Reason::DependencyMissing, &file, message).at(item.at)
-        };
-        let Some(local) = repository.strip_prefix("file://") else {
-            let message = format!(
-                "dependency `{}` is not in `{path}/charts`, and nothing is fetched while rendering",
-                clip(name)
-            );
-            faults.push(missing(message));
-            continue;
-        };
-        let hint = "correct `repository`, or commit the folder `charts`";
-        match relative(path, local) {
-            None => faults.push(
-                missing(format!("dependency `{}` leaves the repository", clip(name))).hint(hint),
-            ),
-            Some(_) if depth >= NESTED_MAX => {
-                let message = format!("charts are nested deeper than {NESTED_MAX}");
-                faults.push(missing(message).hint("does a chart depend on itself?"));
-            }
-            Some(_) if !stands(Guard::Dependencies) => {}
-            Some(from) => match closure.folder(tree, &from, &folder) {
-                Ok(()) => dependencies(tree, &from, &folder, closure, depth + 1)?,
-                Err(_) => faults.push(
-                    missing(format!("dependency `{}`: `{from}` is no chart", clip(name)))
-                        .hint(hint),
-                ),
-            },
-        }
-    }
-    if faults.is_empty() || !stands(Guard::Dependencies) { Ok(()) } else { Err(faults) }
-}
-
-/// Helm looks for this very ending.
-#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "as Helm does")]
-fn is_packed(file: &str) -> bool {
-    file.ends_with(".tgz")
 }
 
 /// Looks into the templates: refuses a look into the cluster, tells whether two runs could differ.

@@ -9,6 +9,8 @@ mod hooks;
 mod kustomize;
 mod patches;
 mod plain;
+mod dependencies;
+mod lock;
 mod closure;
 
 use model::Reason;

@@ -35,7 +35,7 @@ pub(super) fn untouched(
     (base, head): (&dyn Tree, &dyn Tree),
     clusters: &[FleetCluster],
 ) -> bool {
-    let sketch = Kit { tools: &Sketch, policy: None, source: kit.source };
+    let sketch = Kit { tools: &Sketch, policy: None, ..*kit };
     // The same App selects the same clusters, whatever its files are.
     let mut targets = Vec::new();
     for cluster in clusters {

@@ -63,7 +63,7 @@ fn a_tool_is_run_only_for_what_the_change_reaches() {
     }
     let compare = |head: &MemoryTree| {
         let tools = Counted::default();
-        let kit = Kit { tools: &tools, policy: None, source: None };
+        let kit = Kit { tools: &tools, ..Kit::plain() };
         let found = preview(&kit, &base, head, &fleet(1_000), None);
         (tools.0.into_inner(), found.apps.len())
     };

@@ -128,7 +128,7 @@ pub(crate) fn target() -> FleetCluster {
 fn by_us(tree: &Tree, source: &str) -> Vec<Json> {
     let (app, files) = app_and_files(tree, source).unwrap();
     let tools = renderers();
-    let kit = Kit { tools: &tools, policy: None, source: None };
+    let kit = Kit { tools: &tools, ..Kit::plain() };
     let cluster = target();
     let rendered = render::render(&kit, &app, &files, (&cluster).into()).unwrap_or_else(|faults| {
         panic!("{}: {}", tree.name, faults.iter().map(ToString::to_string).collect::<String>())

@@ -151,7 +151,7 @@ fn said(tree: &Tree, tools: &Renderers) -> String {
         Ok(both) => both,
         Err(faults) => return lines(faults),
     };
-    let kit = Kit { tools, policy: None, source: None };
+    let kit = Kit { tools, ..Kit::plain() };
     let cluster = target();
     match render::render(&kit, &app, &files, (&cluster).into()) {
         Ok(done) => {

@@ -14,7 +14,7 @@ fn told(tree: &Tree) -> Vec<render::Diagnostic> {
         Err(faults) => return faults,
     };
     let tools = renderers();
-    let kit = Kit { tools: &tools, policy: None, source: None };
+    let kit = Kit { tools: &tools, ..Kit::plain() };
     let cluster = target();
     render::render(&kit, &app, &files, (&cluster).into())
         .map_or_else(|faults| faults, |done| panic!("{}: rendered {done:?}", tree.name))

@@ -48,7 +48,7 @@ fn a_thousand_clusters_with_three_values_are_three_runs_of_helm() {
     let tree = tree(&files, settings);
     let (app, files) = app_and_files(&tree, &tree.settings).unwrap();
     let tools = renderers();
-    let kit = Kit { tools: &tools, policy: None, source: None };
+    let kit = Kit { tools: &tools, ..Kit::plain() };
     let fleet = fleet(1000);
     let variants = render::render_all(&kit, &app, &files, fleet.iter().map(Into::into));
     assert_eq!(variants.faults, []);
@@ -92,7 +92,7 @@ fn hooks_become_hooks_of_the_agent_and_the_rest_is_told() {
     let (app, files) = app_and_files(&tree, &tree.settings).unwrap();
     let tools = renderers();
     let cluster = target();
-    let kit = Kit { tools: &tools, policy: None, source: None };
+    let kit = Kit { tools: &tools, ..Kit::plain() };
     let rendered = render::render(&kit, &app, &files, (&cluster).into()).unwrap();
     let mut lines: Vec<String> = Vec::new();
     for bytes in rendered.objects.values() {
@@ -139,7 +139,7 @@ fn a_tool_that_is_missing_stops_its_app_only_and_says_so() {
         ..Places::default()
     };
     let tools = Renderers::new(places);
-    let kit = Kit { tools: &tools, policy: None, source: None };
+    let kit = Kit { tools: &tools, ..Kit::plain() };
     let cluster = target();
     let faults = render::render(&kit, &app, &files, (&cluster).into()).unwrap_err();
     assert_eq!(faults[0].reason, Reason::ToolMissing);
@@ -159,7 +159,7 @@ fn an_encrypted_secret_passes_as_it_is() {
     let tree = tree(&files, "path: k");
     let (app, files) = app_and_files(&tree, &tree.settings).unwrap();
     let tools = renderers();
-    let kit = Kit { tools: &tools, policy: None, source: None };
+    let kit = Kit { tools: &tools, ..Kit::plain() };
     let cluster = target();
     let rendered = render::render(&kit, &app, &files, (&cluster).into()).unwrap();
     let text = String::from_utf8_lossy(rendered.objects.values().next().unwrap()).into_owned();

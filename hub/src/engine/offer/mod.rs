@@ -33,7 +33,7 @@ pub(super) use proven::Wanted;
 use crate::{
     content::{self, Content, Kind},
     registry::ClusterRecord,
-    source::Snapshot,
+    source::{Snapshot, SourceCharts},
     telemetry,
 };
 
@@ -160,7 +160,9 @@ impl Offers {
         let mut shared = None;
         for name in names {
             let Some(snapshot) = parts.sources.snapshot(&name) else { continue };
-            let basis = Digest::of(format!("{} {fleet_basis}", snapshot.revision).as_bytes());
+            let Some(charts) = parts.sources.charts(&name) else { continue };
+            let news = (&snapshot.revision, charts.basis(), charts.news());
+            let basis = Digest::of(format!("{news:?} {fleet_basis}").as_bytes());
             if self.basis.get(&name) == Some(&basis) {
                 continue;
             }
@@ -169,9 +171,11 @@ impl Offers {
                 .get_or_insert_with(|| (Arc::new(clusters.clone()), Arc::new(facts.clone())))
                 .clone();
             self.number += 1;
+            let lasting = Digest::of(format!("{} {fleet_basis}", charts.basis()).as_bytes());
             let view = Arc::new(View {
                 number: self.number,
                 source: name.clone(),
+                charts,
                 snapshot,
                 clusters,
                 facts,
@@ -179,7 +183,7 @@ impl Offers {
                 renderers: parts.renderers.clone(),
                 content: Arc::clone(&parts.content),
                 trace,
-                memos: Some((Digest::of(fleet_basis.as_bytes()), Arc::clone(&self.memos))),
+                memos: Some((lasting, Arc::clone(&self.memos))),
             });
             let panicked = view.panicked(None);
             let run = move |bench: &Bench<Done>| survey(&view, bench);
@@ -270,6 +274,7 @@ fn basis_of(clusters: &Clusters, facts: &BTreeMap<ClusterUid, Facts>) -> Digest 
 struct View {
     number: u64,
     source: SourceName,
+    charts: SourceCharts,
     snapshot: Snapshot,
     clusters: Arc<Clusters>,
     facts: Arc<BTreeMap<ClusterUid, Facts>>,
@@ -417,8 +422,8 @@ fn offer(app: &render::App, view: &View) -> Result<Offered, content::Error> {
     }
     let span = tracing::info_span!("render", app = %app.name, clusters = selected.len());
     telemetry::follow(&span, trace.as_deref());
-    let kit =
-        Kit { tools: &view.renderers, policy: view.policy.as_deref(), source: Some(&view.source) };
+    let (policy, source) = (view.policy.as_deref(), Some(&view.source));
+    let kit = Kit { tools: &view.renderers, charts: &view.charts, policy, source };
     let traced = Traced::new(&*snapshot.tree);
     if let Some((_, memos)) = &view.memos {
         memos.count();

@@ -56,6 +56,7 @@ impl Offers {
                 policy: policy.clone(),
             };
             let sources = parts.sources.clone();
+            let Some(charts) = sources.charts(&render.source) else { continue };
             let (renderers, content) = (parts.renderers.clone(), Arc::clone(&parts.content));
             let variants = rollout::Variants::default();
             let nothing = render.done(Proven { commit: render.commit.clone(), variants });
@@ -65,6 +66,7 @@ impl Offers {
                 let view = snapshot.map(|snapshot| View {
                     number: render.number,
                     source: render.source.clone(),
+                    charts,
                     snapshot,
                     clusters: Arc::clone(&render.clusters),
                     facts: Arc::clone(&render.facts),

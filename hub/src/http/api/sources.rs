@@ -66,6 +66,7 @@ pub(super) async fn add(
         verify: asked.verify,
         webhook: asked.webhook,
         commit_status: asked.commit_status,
+        charts: asked.charts,
         created_at: parts.clock.now(),
     };
     let config = SourceConfig::from(&record);

@@ -102,6 +102,18 @@ fn plain(entry: &Entry) -> Option<&str> {
     Some(digest.strip_prefix("sha256:").unwrap_or(digest))
 }
 
+/// The name that a `Chart.yaml` gives its chart.
+pub(super) fn name_of(bytes: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct About {
+        name: String,
+    }
+    let text = std::str::from_utf8(bytes).ok()?;
+    let options = serde_saphyr::options! { with_snippet: false };
+    let about: About = serde_saphyr::from_str_with_options(text, options).ok()?;
+    Some(about.name)
+}
+
 fn read(bytes: &[u8]) -> Result<Index, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let options = serde_saphyr::options! {

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Look, Snapshot, SourceLimits, Voucher,
     config::{ConfigError, SourceConfig},
-    fault::Fault,
+    fault::{Fault, quote},
     follow::Follow,
     pauses::Pauses,
     place::{Kind, Place},
@@ -156,6 +156,40 @@ impl Artifact {
 
     /// Asks the server, and fetches when what is followed has changed. Blocks.
     pub(super) fn look(&self, have: Option<&Snapshot>, stop: &AtomicBool) -> Result<Look, Fault> {
+        match self.ask(self.held().filter(|_| have.is_some()).as_ref(), stop)? {
+            Found::Same => Ok(Look::default()),
+            Found::New(held, parts) => {
+                let snapshot = self.snapshot(&held, &parts)?;
+                self.keep(&held, &parts).map_err(|error| Fault::disk(&self.dir, &error))?;
+                Ok(Look { snapshot: Some(snapshot), fetched: true, rewritten: None })
+            }
+        }
+    }
+
+    /// The chart that is followed, as it was packed: it can be unpacked, stays within its folder and is named `name`.
+    /// Nothing of it is kept. Blocks.
+    pub(super) fn packed(&self, name: &str, stop: &AtomicBool) -> Result<Vec<u8>, Fault> {
+        let Found::New(held, mut parts) = self.ask(None, stop)? else {
+            return Err(self.not_found("nothing"));
+        };
+        let is_chart = |part: &Part| part.form == Form::Chart;
+        let (true, Some(bytes)) = (held.parts.iter().all(is_chart), parts.pop()) else {
+            return Err(self.invalid(format!("{} is no chart", held.label)));
+        };
+        if !parts.is_empty() {
+            return Err(self.invalid(format!("{} is more than one chart", held.label)));
+        }
+        let snapshot = self.snapshot(&held, std::slice::from_ref(&bytes))?;
+        let about = snapshot.tree.read("Chart.yaml").ok().and_then(|text| helm::name_of(&text));
+        match about {
+            Some(own) if own == name => Ok(bytes),
+            Some(own) => Err(self.invalid(format!("the archive holds chart `{}`", quote(&own)))),
+            None => Err(self.invalid("the archive holds no `Chart.yaml` with a name")),
+        }
+    }
+
+    /// Asks the server for what is followed. Blocks.
+    fn ask(&self, held: Option<&Held>, stop: &AtomicBool) -> Result<Found, Fault> {
         self.pauses.check(&self.place.host, &self.config.url)?;
         let asker = Asker {
             client: self.web.client()?,
@@ -166,7 +200,6 @@ impl Artifact {
             now: self.clock.now(),
             trusted_root: self.trusted_root()?,
         };
-        let held = self.held().filter(|_| have.is_some());
         let found = self.web.handle().block_on(async {
             tokio::select! {
                 () = stopped(stop) => {
@@ -176,10 +209,10 @@ impl Artifact {
                     let seconds = self.limits.timeout.as_secs();
                     Err(Fault::new(Reason::GitTimeout, format!("not done after {seconds} s")))
                 }
-                found = self.find(&asker, held.as_ref()) => found,
+                found = self.find(&asker, held) => found,
             }
         });
-        let found = found.inspect_err(|fault| {
+        found.inspect_err(|fault| {
             if let Some(pause) = fault.pause {
                 self.pauses.set(&self.place.host, pause);
             }
@@ -187,15 +220,7 @@ impl Artifact {
                 self.web.forget();
                 self.tokens.forget();
             }
-        })?;
-        match found {
-            Found::Same => Ok(Look::default()),
-            Found::New(held, parts) => {
-                let snapshot = self.snapshot(&held, &parts)?;
-                self.keep(&held, &parts).map_err(|error| Fault::disk(&self.dir, &error))?;
-                Ok(Look { snapshot: Some(snapshot), fetched: true, rewritten: None })
-            }
-        }
+        })
     }
 
     /// What keyless signatures are checked against. Blocks.
@@ -301,6 +326,6 @@ async fn stopped(stop: &AtomicBool) {
 }
 
 /// 64 digits.
-fn sha256(bytes: &[u8]) -> String {
+pub(super) fn sha256(bytes: &[u8]) -> String {
     hex::encode(ring::digest::digest(&ring::digest::SHA256, bytes))
 }

@@ -1,6 +1,7 @@
 //! Following Git: what is fetched, what stays when the other side fails, and how a failure reads.
 
 mod artifact;
+mod charts;
 mod daemon;
 mod files;
 mod front;

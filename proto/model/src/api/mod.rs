@@ -16,7 +16,7 @@ pub use steer::{
 
 use crate::{
     Digest, Fix, Grant, Labels, Next, Reason, State,
-    source::{CommitStatus, SourceAuth, SourceVerify, SourceWebhook},
+    source::{ChartRepository, CommitStatus, SourceAuth, SourceVerify, SourceWebhook},
 };
 
 /// `apiVersion` of every document.
@@ -339,6 +339,9 @@ pub struct AddSource {
     /// Where the forge is told what became of commits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_status: Option<CommitStatus>,
+    /// Where charts that its charts depend on may be fetched; nowhere when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charts: Vec<ChartRepository>,
 }
 
 /// Adds a cluster.

@@ -185,7 +185,7 @@ reasons! {
         "This kernel lacks Landlock or namespaces. Rendering goes on behind the layers that are left.";
     DependencyMissing = "RND-221", Failed, User, "A chart lacks a dependency",
         "Run `helm dependency build` and commit the folder `charts`.",
-        "A Helm chart names a dependency that is not in the commit. The hub fetches nothing while it renders.";
+        "A Helm chart names a dependency that is not in the commit and that may not be fetched. The hub fetches those of repositories that an administrator named with `tidegate source add --charts`, in the version of `Chart.lock`; the tool itself fetches nothing.";
     TenantRefused = "RND-222", Failed, User, "Outside of what the source may do",
         "Narrow `targets.select` or the namespaces of the App, or ask whoever owns the policy.",
         "The policy binds this source to some clusters and namespaces, and the App reaches beyond them.";
@@ -195,6 +195,12 @@ reasons! {
     SecretSealed = "RND-224", Waiting, User, "Encrypted Secret that agents do not open",
         "Use a kind that an operator in the cluster opens, such as `SopsSecret`, `SealedSecret` or `ExternalSecret`.",
         "A Secret is encrypted with SOPS. It stays encrypted on its way, no key is on the hub, and agents have none either: they refuse it rather than let something run with the encrypted text.";
+    DependencyUnfetched = "RND-225", Waiting, Platform, "A chart's dependency is not fetched yet",
+        "Look at the server that is named; the hub tries again by itself.",
+        "A Helm chart depends on another one that the hub has to fetch first. Until it is there the last release stays in force.";
+    DependencyRefused = "RND-226", Failed, User, "A chart's dependency is refused",
+        "Correct name and version, or ask whoever keeps that repository what became of it.",
+        "A chart that another one depends on does not exist in that version, does not fit its digest, is no chart, or has other bytes than when it was fetched first: a version never changes.";
     NoTargets = "ROL-601", Failed, User, "Selector matches no cluster",
         "Correct `targets.select`, or label a cluster.",
         "No registered cluster matches the App's selector. Clusters that run the App keep it.";
