@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use model::ObjectKey;
+use model::ObjectParts;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -164,12 +164,15 @@ impl Leadership {
     }
 
     fn object(&self) -> String {
-        Self::resource().object(&ObjectKey {
-            group: "coordination.k8s.io".to_owned(),
-            kind: "Lease".to_owned(),
-            namespace: self.namespace.clone(),
-            name: NAME.to_owned(),
-        })
+        Self::resource().object(
+            &ObjectParts {
+                group: "coordination.k8s.io".to_owned(),
+                kind: "Lease".to_owned(),
+                namespace: self.namespace.clone(),
+                name: NAME.to_owned(),
+            }
+            .into(),
+        )
     }
 
     async fn ask(

@@ -79,6 +79,8 @@ pub(super) fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use model::ObjectParts;
+
     use super::*;
 
     #[test]
@@ -90,12 +92,13 @@ mod tests {
             group: "rbac.authorization.k8s.io".into(),
             ..Resource::core("ClusterRole", "clusterroles", false)
         };
-        let key = ObjectKey {
+        let key = ObjectParts {
             group: role.group.clone(),
             kind: "ClusterRole".into(),
             namespace: String::new(),
             name: "system:a/b".into(),
-        };
+        }
+        .into();
         assert_eq!(
             role.object(&key),
             "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Aa%2Fb"

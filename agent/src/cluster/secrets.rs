@@ -7,7 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
-use model::{Digest, ObjectKey};
+use model::{Digest, ObjectParts};
 use serde_json::{Value, json};
 
 use super::client::{Accept, Ask, Cluster};
@@ -139,12 +139,15 @@ impl SecretStore {
     }
 
     fn path(&self, secret: &str) -> String {
-        self.resource.object(&ObjectKey {
-            group: String::new(),
-            kind: "Secret".to_owned(),
-            namespace: self.namespace.clone(),
-            name: secret.to_owned(),
-        })
+        self.resource.object(
+            &ObjectParts {
+                group: String::new(),
+                kind: "Secret".to_owned(),
+                namespace: self.namespace.clone(),
+                name: secret.to_owned(),
+            }
+            .into(),
+        )
     }
 
     async fn read(&self, secret: &str) -> Result<Option<Value>, Error> {

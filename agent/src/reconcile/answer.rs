@@ -1,6 +1,6 @@
 //! What an answer of the API server means for an object of the App. No client.
 
-use model::ObjectKey;
+use model::{ObjectKey, ObjectParts};
 use plan::{Answer, Asked, Class, Failure, Verb, classify};
 use serde_json::Value;
 
@@ -9,12 +9,13 @@ use crate::cluster::Reply;
 
 /// Understands a refusal.
 pub(super) fn understand(stage: Stage<'_>, key: &ObjectKey, verb: Verb, reply: &Reply) -> Failure {
-    let namespace = ObjectKey {
+    let namespace: ObjectKey = ObjectParts {
         group: String::new(),
         kind: "Namespace".to_owned(),
         namespace: String::new(),
         name: key.namespace.clone(),
-    };
+    }
+    .into();
     let asked = Asked {
         verb,
         key,

@@ -143,9 +143,6 @@ impl App {
     async fn look(&mut self, held: &Held) -> Option<Duration> {
         let grant = held.grant()?;
         let now = self.shared.clock.elapsed();
-        if self.memory.release.as_ref().is_some_and(|release| release.grant != grant) {
-            self.memory.release = None;
-        }
         let fresh = self.memory.tracker.report(now, 0, 0, model::Epoch::NONE).epoch != grant.epoch;
         if fresh {
             self.memory.fights.reset();

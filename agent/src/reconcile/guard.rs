@@ -1,7 +1,7 @@
 //! What must hold just before a container of other objects goes. Looked at with what is served at this very moment:
 //! a kind that somebody installed a second ago counts too. Uses the client.
 
-use model::{ObjectKey, Reason};
+use model::{ObjectKey, ObjectParts, Reason};
 use plan::{Guard, LiveMeta, Ownership, is_content};
 use serde_json::Value;
 
@@ -43,12 +43,13 @@ async fn namespace_empty(stage: Stage<'_>, key: &ObjectKey, kinds: &Kinds) -> Re
         let items = list(stage, place, &key.name).await?;
         let content = items.iter().filter_map(|item| {
             let name = item.pointer("/metadata/name").and_then(Value::as_str);
-            let inside = ObjectKey {
+            let inside = ObjectParts {
                 group: place.group.clone(),
                 kind: place.kind.clone(),
                 namespace: key.name.clone(),
                 name: name.unwrap_or_default().to_owned(),
-            };
+            }
+            .into();
             let meta = LiveMeta::read(item, &ownership).unwrap_or_default();
             is_content(&inside, &meta).then(|| inside.to_string())
         });

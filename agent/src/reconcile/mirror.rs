@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use model::{AppName, ObjectKey};
+use model::{AppName, ObjectKey, ObjectParts};
 use plan::{HealthContext, LiveMeta, Ownership, Verdict};
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -456,10 +456,11 @@ pub(super) fn key_of(resource: &Resource, object: &Value) -> ObjectKey {
         let value = object.get("metadata").and_then(|m| m.get(name)).and_then(Value::as_str);
         value.unwrap_or_default().to_owned()
     };
-    ObjectKey {
+    ObjectParts {
         group: resource.group.clone(),
         kind: resource.kind.clone(),
         namespace: text("namespace"),
         name: text("name"),
     }
+    .into()
 }

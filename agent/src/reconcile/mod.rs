@@ -123,12 +123,16 @@ impl App {
             let refreshed = self.shared.cluster.refresh_kinds().await;
             refreshed.map_err(|fault| Trouble::unreachable(&fault))?;
         }
-        if let Some(release) = &self.memory.release {
-            return Ok(release.clone());
-        }
-        // 1 validate
-        let release = validate(&self.shared, &self.name, grant).await?;
-        self.shared.handovers.note(&self.name, &release.desired);
+        let before = self.memory.release.take();
+        let release = match before {
+            Some(release) if release.grant == grant => release,
+            // 1 validate
+            before => {
+                let release = validate(&self.shared, &self.name, grant, before).await?;
+                self.shared.handovers.note(&self.name, &release.desired);
+                release
+            }
+        };
         self.memory.release = Some(release.clone());
         Ok(release)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use model::{AppName, ObjectKey};
+use model::{AppName, ObjectKey, ObjectParts};
 use plan::{Desired, Inventory, Live, LiveMeta, Ownership, Sight};
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -139,12 +139,13 @@ async fn read_unknown(
     read_each(shared, ownership, outer, live).await?;
     let mut groups: BTreeMap<(&Resource, &str), Vec<&ObjectKey>> = BTreeMap::new();
     for (key, resource) in inner {
-        let namespace = ObjectKey {
+        let namespace = ObjectParts {
             group: String::new(),
             kind: "Namespace".to_owned(),
             namespace: String::new(),
             name: key.namespace.clone(),
-        };
+        }
+        .into();
         // Only a namespace of this App was looked at; about others nothing is known.
         let looked = matches!(shared.mirror.look(&namespace), Look::Absent);
         if looked && live.get(&namespace) == Sight::Absent {

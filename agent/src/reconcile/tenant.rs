@@ -1,7 +1,7 @@
 //! What the App chose, and in whose name it is applied. Watches, discovery and reads are the agent's; writes are those of the App's account,
 //! so that the API server holds an App to the rights of its account. Uses the client.
 
-use model::{Choices, ObjectKey, Reason};
+use model::{Choices, ObjectKey, ObjectParts, Reason};
 
 use super::Shared;
 use super::report::Trouble;
@@ -60,12 +60,13 @@ pub(super) async fn exists(shared: &Shared, writer: &Cluster) -> Result<bool, Tr
 
 /// The account as an object.
 pub(super) fn key(account: &Account) -> ObjectKey {
-    ObjectKey {
+    ObjectParts {
         group: String::new(),
         kind: "ServiceAccount".to_owned(),
         namespace: account.namespace().to_owned(),
         name: account.name().to_owned(),
     }
+    .into()
 }
 
 /// Nothing can be removed in the name of an account that is gone: says what stays.

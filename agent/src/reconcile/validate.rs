@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::{AppName, Choices, Grant, Reason};
+use model::{AppName, Choices, Grant, Ignore, ObjectEntry, Reason};
 use plan::{AdmitOptions, Content, Desired, Scope, Scrubber};
 
 use super::Shared;
 use super::report::Trouble;
 use super::rules::Rules;
 use crate::cluster::Kinds;
-use crate::state::of_release;
+use crate::state::{Pack, of_release};
 
 /// Faults that a message names.
 const NAMED_MAX: usize = 5;
@@ -24,6 +24,23 @@ pub(super) struct Release {
     /// What the App chose with it; `None` for the release of nothing, which chooses nothing.
     pub(super) choices: Option<Arc<Choices>>,
     pub(super) rules: Arc<Rules>,
+    made_of: Arc<MadeOf>,
+}
+
+/// All that `desired` follows from: from equal things it need not be made again.
+#[derive(Debug)]
+struct MadeOf {
+    entries: Vec<ObjectEntry>,
+    ignore: Vec<Ignore>,
+    kinds: Arc<Kinds>,
+}
+
+impl PartialEq for MadeOf {
+    fn eq(&self, other: &MadeOf) -> bool {
+        self.entries == other.entries
+            && self.ignore == other.ignore
+            && Arc::ptr_eq(&self.kinds, &other.kinds)
+    }
 }
 
 struct Served<'a>(&'a Kinds);
@@ -34,11 +51,13 @@ impl Scope for Served<'_> {
     }
 }
 
-/// Reads, verifies and admits the content of `grant`: all of it or nothing.
+/// Reads, verifies and admits the content of `grant`: all of it or nothing. Where the release `before` had the same
+/// objects, what was made of them is taken over.
 pub(super) async fn validate(
     shared: &Shared,
     app: &AppName,
     grant: Grant,
+    before: Option<Release>,
 ) -> Result<Release, Trouble> {
     let pack = match shared.state.content(&grant.digest).await {
         Ok(Some(pack)) => pack,
@@ -53,9 +72,39 @@ pub(super) async fn validate(
             ));
         }
     };
+    let choices = of_release(&pack).map_err(|fault| {
+        let why = format!("what the App chose for its agent cannot be read: {fault}");
+        Trouble::terminal(Reason::ContentInvalid, why)
+    })?;
+    let rules =
+        Rules::read(&choices).map_err(|why| Trouble::terminal(Reason::ContentInvalid, why))?;
+    let entries = pack.manifest.entries().iter().filter(|entry| !Choices::is_key(&entry.key));
+    let made_of = MadeOf {
+        entries: entries.cloned().collect(),
+        ignore: choices.ignore.clone(),
+        kinds: shared.cluster.kinds(),
+    };
+    let is_nothing = pack.manifest.entries().is_empty();
+    let choices = (!is_nothing).then(|| Arc::new(choices));
+    let rules = Arc::new(rules);
+    if let Some(before) = before.filter(|before| *before.made_of == made_of) {
+        return Ok(Release { grant, choices, rules, ..before });
+    }
+    let (desired, scrubber) = admit(shared, app, &pack, &made_of)?;
+    let (desired, scrubber) = (Arc::new(desired), Arc::new(scrubber));
+    Ok(Release { grant, desired, scrubber, choices, rules, made_of: Arc::new(made_of) })
+}
+
+/// What shall be, and what must not be said of it.
+fn admit(
+    shared: &Shared,
+    app: &AppName,
+    pack: &Pack,
+    made_of: &MadeOf,
+) -> Result<(Desired, Scrubber), Trouble> {
     let mut contents = Vec::new();
     let mut scrubber = Scrubber::new();
-    for entry in pack.manifest.entries().iter().filter(|entry| !Choices::is_key(&entry.key)) {
+    for entry in &made_of.entries {
         let bytes = pack.object(&entry.digest).map(|b| &b[..]).unwrap_or_default();
         let object = serde_json::from_slice(bytes).map_err(|fault| {
             Trouble::terminal(Reason::ContentInvalid, format!("{}: {fault}", entry.key))
@@ -63,19 +112,13 @@ pub(super) async fn validate(
         scrubber.learn(&object);
         contents.push(Content { digest: entry.digest, object });
     }
-    let choices = of_release(&pack).map_err(|fault| {
-        let why = format!("what the App chose for its agent cannot be read: {fault}");
-        Trouble::terminal(Reason::ContentInvalid, why)
-    })?;
-    let rules =
-        Rules::read(&choices).map_err(|why| Trouble::terminal(Reason::ContentInvalid, why))?;
-    let kinds = shared.cluster.kinds();
     let options = AdmitOptions {
         agent_namespace: Some(shared.namespace.clone()),
-        ignore: choices.ignore.clone(),
+        ignore: made_of.ignore.clone(),
         ..AdmitOptions::new(shared.state.key().clone())
     };
-    let desired = plan::admit(app, contents, &Served(&kinds), &options).map_err(|faults| {
+    let admitted = plan::admit(app, contents, &Served(&made_of.kinds), &options);
+    let desired = admitted.map_err(|faults| {
         let reasons: BTreeSet<Reason> = faults.iter().map(|f| f.reason).collect();
         let reason = match reasons.first() {
             Some(only) if reasons.len() == 1 => *only,
@@ -91,12 +134,5 @@ pub(super) async fn validate(
     for note in desired.notes() {
         tracing::debug!(%app, note, "admitted");
     }
-    let is_nothing = pack.manifest.entries().is_empty();
-    Ok(Release {
-        grant,
-        desired: Arc::new(desired),
-        scrubber: Arc::new(scrubber),
-        choices: (!is_nothing).then(|| Arc::new(choices)),
-        rules: Arc::new(rules),
-    })
+    Ok((desired, scrubber))
 }

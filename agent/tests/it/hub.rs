@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::Stream;
 use model::{
-    AppName, Digest, Directive, Epoch, Grant, Manifest, ObjectEntry, ObjectKey, Phase, Reason,
+    AppName, Digest, Directive, Epoch, Grant, Manifest, ObjectEntry, ObjectKey, ObjectParts, Phase,
+    Reason,
 };
 use proto::convert::{Directed, GrantOptions, Reported};
 use proto::token::{JoinToken, Secret};
@@ -127,12 +128,13 @@ pub(crate) fn canonical(object: &Value) -> Bytes {
 fn key_of(object: &Value) -> ObjectKey {
     let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or("").to_owned();
     let api = text("/apiVersion");
-    ObjectKey {
+    ObjectParts {
         group: api.split_once('/').map_or("", |(g, _)| g).to_owned(),
         kind: text("/kind"),
         namespace: text("/metadata/namespace"),
         name: text("/metadata/name"),
     }
+    .into()
 }
 
 impl Hub {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Choices, Digest, Manifest, ObjectEntry, ObjectKey, Reason};
+use model::{Choices, Digest, Manifest, ObjectEntry, ObjectKey, ObjectParts, Reason};
 
 use crate::{
     canonical,
@@ -206,7 +206,7 @@ fn key(spot: &Spot<'_>, node: &Node) -> Result<ObjectKey, Vec<Diagnostic>> {
         (Some(group), Some((kind, _)), Some((name, _))) if faults.is_empty() => {
             let namespace = namespace.map_or("", |(text, _)| text);
             let [kind, name, namespace] = [kind, name, namespace].map(str::to_owned);
-            Ok(ObjectKey { group: group.to_owned(), kind, namespace, name })
+            Ok(ObjectParts { group: group.to_owned(), kind, namespace, name }.into())
         }
         _ => Err(faults),
     }

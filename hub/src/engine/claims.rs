@@ -79,6 +79,8 @@ impl Claims {
 
 #[cfg(test)]
 mod tests {
+    use model::ObjectParts;
+
     use super::*;
 
     fn uid(n: u8) -> ClusterUid {
@@ -87,11 +89,14 @@ mod tests {
 
     fn held(clusters: &[u8], names: &[&str]) -> Held {
         let digest = Digest::of(names.concat().as_bytes());
-        let key = |name: &&str| ObjectKey {
-            group: String::new(),
-            kind: "ConfigMap".to_owned(),
-            namespace: "shop".to_owned(),
-            name: (*name).to_owned(),
+        let key = |name: &&str| {
+            ObjectParts {
+                group: String::new(),
+                kind: "ConfigMap".to_owned(),
+                namespace: "shop".to_owned(),
+                name: (*name).to_owned(),
+            }
+            .into()
         };
         Held {
             by_cluster: clusters.iter().map(|n| (uid(*n), digest)).collect(),
@@ -105,7 +110,7 @@ mod tests {
         let mut claims = Claims::default();
         claims.take(&one, held(&[1, 2], &["a", "b"]));
         let conflict = |claims: &Claims, wanted: &Held| {
-            claims.conflict(&other, wanted).map(|(key, app)| (key.name, app.to_string()))
+            claims.conflict(&other, wanted).map(|(key, app)| (key.name.clone(), app.to_string()))
         };
         let found = Some(("b".to_owned(), "one".to_owned()));
         assert_eq!(conflict(&claims, &held(&[2, 3], &["b", "c"])), found);

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{AppName, ObjectKey};
+use crate::{AppName, ObjectKey, ObjectParts};
 
 /// API group of documents that are no objects of a cluster.
 const GROUP: &str = "tidegate.dev";
@@ -104,12 +104,13 @@ impl Ignore {
 impl Choices {
     /// The key of an App's document. The name is the App's, so that those of two Apps are two.
     pub fn key(app: &AppName) -> ObjectKey {
-        ObjectKey {
+        ObjectParts {
             group: GROUP.to_owned(),
             kind: KIND.to_owned(),
             namespace: String::new(),
             name: app.to_string(),
         }
+        .into()
     }
 
     /// Whether `key` names a document of choices: no object of a cluster.

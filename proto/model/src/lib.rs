@@ -45,7 +45,7 @@ pub use expression::Expression;
 pub use grant::{Directive, Grant};
 pub use health::Health;
 pub use name::{AppName, ClusterName, ClusterUid, NameError, RolloutId, SourceName, WaveName};
-pub use object::{ObjectKey, ParseObjectKeyError};
+pub use object::{ObjectKey, ObjectParts, ParseObjectKeyError};
 pub use reason::{Area, Owner, Reason};
 pub use report::{ObjectStatus, Phase, Report};
 pub use revision::{Commit, ParseCommitError, Revision};

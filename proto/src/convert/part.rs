@@ -1,6 +1,6 @@
 //! The parts that several messages share: digests, object keys, object states, texts, trace contexts.
 
-use model::{Digest, Health, ObjectKey, ObjectStatus, Reason};
+use model::{Digest, Health, ObjectKey, ObjectParts, ObjectStatus, Reason};
 
 use super::Error;
 use crate::limits::MESSAGE_BYTES_MAX;
@@ -64,7 +64,7 @@ pub fn trace_from_wire(trace: Option<v1::TraceContext>) -> Option<v1::TraceConte
 
 impl From<ObjectKey> for v1::ObjectKey {
     fn from(key: ObjectKey) -> v1::ObjectKey {
-        let ObjectKey { group, kind, namespace, name } = key;
+        let ObjectParts { group, kind, namespace, name } = key.into();
         v1::ObjectKey { group, kind, namespace, name }
     }
 }
@@ -79,7 +79,7 @@ impl TryFrom<v1::ObjectKey> for ObjectKey {
         if [&group, &kind, &namespace, &name].iter().any(|part| part.contains(['/', '\n'])) {
             return Err(Error::new("key", "a part holds `/` or a line break"));
         }
-        Ok(ObjectKey { group, kind, namespace, name })
+        Ok(ObjectParts { group, kind, namespace, name }.into())
     }
 }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use model::{
-    AppName, Digest, Directive, Epoch, Grant, Health, ObjectKey, ObjectStatus, Phase, Reason,
+    AppName, Digest, Directive, Epoch, Grant, Health, ObjectParts, ObjectStatus, Phase, Reason,
     Report,
 };
 use proptest::prelude::*;
@@ -44,8 +44,9 @@ fn object() -> impl Strategy<Value = ObjectStatus> {
         Just(Health::Degraded),
         Just(Health::Unknown),
     ];
-    let key = ("[a-z.]{0,20}", "[A-Z][a-z]{1,12}", "[a-z]{0,12}", "[a-z]{1,40}")
-        .prop_map(|(group, kind, namespace, name)| ObjectKey { group, kind, namespace, name });
+    let key = ("[a-z.]{0,20}", "[A-Z][a-z]{1,12}", "[a-z]{0,12}", "[a-z]{1,40}").prop_map(
+        |(group, kind, namespace, name)| ObjectParts { group, kind, namespace, name }.into(),
+    );
     (key, health, prop::option::of(reason()), ".{0,60}")
         .prop_map(|(key, health, reason, message)| ObjectStatus { key, health, reason, message })
 }
@@ -138,9 +139,9 @@ proptest! {
         texts in prop::collection::vec((".{0,400}", "[a-z]{1,2000}"), 0..30),
     ) {
         reported.report.unhealthy = texts.into_iter().map(|(message, name)| ObjectStatus {
-            key: ObjectKey {
+            key: ObjectParts {
                 group: "g".repeat(253), kind: "K".repeat(63), namespace: "n".repeat(63), name,
-            },
+            }.into(),
             health: Health::Progressing,
             reason: Some(Reason::HealthUnknown),
             message,

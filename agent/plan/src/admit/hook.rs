@@ -1,6 +1,6 @@
 //! Objects that run once a release instead of being part of it.
 
-use model::ObjectKey;
+use model::{ObjectKey, ObjectParts};
 use serde_json::{Value, json};
 
 use super::{AdmitOptions, Item};
@@ -107,7 +107,8 @@ impl AskedHook {
         }
         let suffix = release.to_string();
         let cut = key.name[..end].trim_end_matches(['-', '.']);
-        let key = ObjectKey { name: format!("{cut}-{}", &suffix[..8]), ..key };
+        let key: ObjectKey =
+            ObjectParts { name: format!("{cut}-{}", &suffix[..8]), ..key.into() }.into();
         body["metadata"]["name"] = json!(key.name);
         ownership.stamp(&mut body, &key);
         let api_version = super::identity::text(&body, "apiVersion").unwrap_or_default().to_owned();

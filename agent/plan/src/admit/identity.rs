@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{ObjectKey, Reason};
+use model::{ObjectKey, ObjectParts, Reason};
 use serde_json::Value;
 
 use super::{AdmitOptions, Fault, Flaw, Item, Scope};
@@ -39,12 +39,13 @@ pub(super) fn definitions(items: &[Item]) -> Definitions {
         let group = text(object.get("spec")?, "group")?;
         let kind = object.pointer("/spec/names/kind")?.as_str()?;
         let namespaced = object.pointer("/spec/scope")?.as_str()? == "Namespaced";
-        let key = ObjectKey {
+        let key = ObjectParts {
             group: text(object, "apiVersion")?.split('/').next()?.to_owned(),
             kind: "CustomResourceDefinition".to_owned(),
             namespace: String::new(),
             name: meta(object, "name")?.to_owned(),
-        };
+        }
+        .into();
         Some(((group.to_owned(), kind.to_owned()), (key, namespaced)))
     };
     items.iter().filter_map(of).collect()
@@ -84,7 +85,7 @@ pub(super) fn identify(
     if let Some(fault) = segment_fault(&namespace) {
         return Err(vec![Flaw::new("metadata.namespace", fault)]);
     }
-    let key = ObjectKey { group, kind, namespace, name };
+    let key = ObjectParts { group, kind, namespace, name }.into();
     match refusal(&key, options) {
         Some(flaw) => Err(vec![flaw]),
         None => Ok((key, note)),
@@ -181,5 +182,5 @@ pub(super) fn duplicates(items: &[Item]) -> Vec<Fault> {
 fn settled(key: &ObjectKey) -> ObjectKey {
     let moved = MOVED.iter().find(|(kind, old, _)| key.kind == *kind && key.group == *old);
     let group = moved.map_or(key.group.as_str(), |(_, _, new)| new).to_owned();
-    ObjectKey { group, ..key.clone() }
+    ObjectParts { group, ..key.clone().into() }.into()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::ObjectKey;
+use model::{ObjectKey, ObjectParts};
 use serde_json::Value;
 
 use super::identity::Definitions;
@@ -144,11 +144,14 @@ fn reference_key(text: &str) -> Option<ObjectKey> {
     let parts: Vec<&str> = text.split('/').collect();
     let key = |group: &str, namespace: &str, kind: &str, name: &str| {
         let filled = !kind.is_empty() && !name.is_empty();
-        filled.then(|| ObjectKey {
-            group: group.to_owned(),
-            kind: kind.to_owned(),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
+        filled.then(|| {
+            ObjectParts {
+                group: group.to_owned(),
+                kind: kind.to_owned(),
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            }
+            .into()
         })
     };
     match parts.as_slice() {
@@ -187,12 +190,13 @@ fn natural(key: &ObjectKey, object: &Value, definitions: &Definitions) -> BTreeS
 }
 
 fn core(kind: &str, namespace: &str, name: &str) -> ObjectKey {
-    ObjectKey {
+    ObjectParts {
         group: String::new(),
         kind: kind.to_owned(),
         namespace: namespace.to_owned(),
         name: name.to_owned(),
     }
+    .into()
 }
 
 fn service(reference: &Value) -> Option<ObjectKey> {
@@ -203,10 +207,13 @@ fn service(reference: &Value) -> Option<ObjectKey> {
 fn role(binding: &ObjectKey, object: &Value) -> Option<ObjectKey> {
     let kind = object.pointer("/roleRef/kind")?.as_str()?;
     let namespace = if kind == "Role" { binding.namespace.clone() } else { String::new() };
-    Some(ObjectKey {
-        group: binding.group.clone(),
-        kind: kind.to_owned(),
-        namespace,
-        name: object.pointer("/roleRef/name")?.as_str()?.to_owned(),
-    })
+    Some(
+        ObjectParts {
+            group: binding.group.clone(),
+            kind: kind.to_owned(),
+            namespace,
+            name: object.pointer("/roleRef/name")?.as_str()?.to_owned(),
+        }
+        .into(),
+    )
 }

@@ -7,7 +7,7 @@ mod prunes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Adopt, AppName, ObjectKey, Reason};
+use model::{Adopt, AppName, ObjectKey, ObjectParts, Reason};
 
 use crate::desired::{Desired, DesiredObject};
 use crate::drift::Drift;
@@ -220,12 +220,13 @@ fn later(action: Action, object: &DesiredObject, live: &Live) -> Action {
     if !action.writes() {
         return action;
     }
-    let namespace = ObjectKey {
+    let namespace = ObjectParts {
         group: String::new(),
         kind: "Namespace".to_owned(),
         namespace: String::new(),
         name: object.key.namespace.clone(),
-    };
+    }
+    .into();
     let holders = object
         .needs
         .iter()

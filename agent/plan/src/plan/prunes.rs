@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::ObjectKey;
+use model::{ObjectKey, ObjectParts};
 
 use super::Policy;
 use crate::desired::Desired;
@@ -104,12 +104,13 @@ fn keep_needed(
 ) {
     let goes = |prune: Option<&Prune>| matches!(prune, Some(Prune::Delete { .. }));
     for wanted in desired.objects().keys() {
-        let namespace = ObjectKey {
+        let namespace: ObjectKey = ObjectParts {
             group: String::new(),
             kind: "Namespace".to_owned(),
             namespace: String::new(),
             name: wanted.namespace.clone(),
-        };
+        }
+        .into();
         if let Some(prune) = judged.get_mut(&namespace).filter(|p| goes(Some(*p))) {
             *prune = Prune::Hold(Hold::NeededBy(wanted.clone()));
         }

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
-use model::{Health, ObjectKey};
+use model::{Health, ObjectParts};
 use plan::{
     Answer, Asked, DiffOptions, HealthContext, Inventory, Key, LiveMeta, Migrate, Ownership,
     RuleSet, Schemas, Scrubber, Until, Verb, admit, classify, diff, health, health_with, immutable,
@@ -150,8 +150,13 @@ fn read(live: &Value, body: &Value) {
     let found = diff(body, live, &DiffOptions::new(&ownership, &schemas, &key, &migrate));
     for kind in ["Pod", "Service", "PersistentVolumeClaim", "Secret", "Job"] {
         let text = |text: &str| text.to_owned();
-        let at =
-            ObjectKey { group: text(""), kind: text(kind), namespace: text("n"), name: text("x") };
+        let at = ObjectParts {
+            group: text(""),
+            kind: text(kind),
+            namespace: text("n"),
+            name: text("x"),
+        }
+        .into();
         immutable(&at, live, &found);
         let asked = Asked {
             verb: Verb::Apply,

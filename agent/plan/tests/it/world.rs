@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{AppName, Digest, Epoch, ObjectKey};
+use model::{AppName, Digest, Epoch, ObjectKey, ObjectParts};
 use plan::{
     Action, AdmitOptions, Content, Desired, Inventory, Key, Live, LiveMeta, Plan, Prune, Scope,
     Sight, Signature, Written, admit,
@@ -202,7 +202,13 @@ fn pool_key(at: usize) -> ObjectKey {
     let (api_version, kind, namespace, name) = POOL[at];
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     let text = |text: &str| text.to_owned();
-    ObjectKey { group: text(group), kind: text(kind), namespace: text(namespace), name: text(name) }
+    ObjectParts {
+        group: text(group),
+        kind: text(kind),
+        namespace: text(namespace),
+        name: text(name),
+    }
+    .into()
 }
 
 fn reference(key: &ObjectKey) -> String {

@@ -16,7 +16,7 @@ use hub::store::{Memory, Store};
 use hyper_util::rt::TokioIo;
 use model::{
     AppName, ClusterName, ClusterUid, Digest, Directive, Epoch, Grant, Manifest, ObjectEntry,
-    ObjectKey,
+    ObjectParts,
 };
 use proto::proof;
 use proto::token::JoinToken;
@@ -163,12 +163,13 @@ impl Rig {
     pub(super) fn stock(&self, objects: &[&str]) -> Manifest {
         let entries = objects.iter().enumerate().map(|(n, object)| {
             let digest = self.content.put(Kind::Object, object.as_bytes()).unwrap();
-            let key = ObjectKey {
+            let key = ObjectParts {
                 group: String::new(),
                 kind: "ConfigMap".to_owned(),
                 namespace: "shop".to_owned(),
                 name: format!("c{n}"),
-            };
+            }
+            .into();
             ObjectEntry { key, digest, bytes: u32::try_from(object.len()).unwrap() }
         });
         let manifest = Manifest::new(entries.collect());

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use model::{AppName, Epoch, ObjectKey, Reason};
+use model::{AppName, Epoch, ObjectKey, ObjectParts, Reason};
 use plan::{Entry, Inventory, Position};
 use serde_json::Value;
 
@@ -107,14 +107,15 @@ fn entry(one: &Value, namespace: &str) -> Option<(ObjectKey, Entry)> {
     let api_version = text("apiVersion").unwrap_or_default();
     let key = match id {
         Some(id) => parse(id)?,
-        None => ObjectKey {
+        None => ObjectParts {
             group: text("group")
                 .unwrap_or_else(|| api_version.split_once('/').map_or("", |(group, _)| group))
                 .to_owned(),
             kind: text("kind")?.to_owned(),
             namespace: text("namespace").unwrap_or_default().to_owned(),
             name: text("name")?.to_owned(),
-        },
+        }
+        .into(),
     };
     let version = api_version.rsplit('/').next().filter(|v| !v.is_empty());
     let version = version.or_else(|| text("version")).or_else(|| text("v")).unwrap_or("v1");
@@ -134,9 +135,9 @@ fn entry(one: &Value, namespace: &str) -> Option<(ObjectKey, Entry)> {
     let scope = plan::Scope::namespaced(&super::kinds::Kinds::default(), &key.group, &key.kind);
     let key = match scope {
         Some(true) if key.namespace.is_empty() => {
-            ObjectKey { namespace: namespace.to_owned(), ..key }
+            ObjectParts { namespace: namespace.to_owned(), ..key.into() }.into()
         }
-        Some(false) => ObjectKey { namespace: String::new(), ..key },
+        Some(false) => ObjectParts { namespace: String::new(), ..key.into() }.into(),
         _ => key,
     };
     Some((key, entry))
@@ -151,10 +152,13 @@ fn parse(id: &str) -> Option<ObjectKey> {
     let (rest, kind) = id.rsplit_once('_')?;
     let (rest, group) = rest.rsplit_once('_')?;
     let (namespace, name) = rest.split_once('_')?;
-    (!kind.is_empty() && !name.is_empty()).then(|| ObjectKey {
-        group: group.to_owned(),
-        kind: kind.to_owned(),
-        namespace: namespace.to_owned(),
-        name: name.replace("__", ":"),
+    (!kind.is_empty() && !name.is_empty()).then(|| {
+        ObjectParts {
+            group: group.to_owned(),
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.replace("__", ":"),
+        }
+        .into()
     })
 }

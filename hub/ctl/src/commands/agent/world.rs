@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use model::{AppName, Digest, ObjectKey, Reason};
+use model::{AppName, Digest, ObjectKey, ObjectParts, Reason};
 use plan::{
     AdmitOptions, Content, Desired, Fault, Key, Live, LiveMeta, Ownership, Schemas, Scope,
     Scrubber, admit,
@@ -172,7 +172,7 @@ fn see(
             object["metadata"]["uid"] = Value::from("");
         }
         let Some(meta) = LiveMeta::read(&object, ownership) else { continue };
-        let key = ObjectKey { group, kind, namespace, name };
+        let key = ObjectParts { group, kind, namespace, name }.into();
         seen.insert(key, Seen { object, meta });
     }
     seen
