@@ -125,6 +125,9 @@ fn reason(verb: &str, resource: &str) -> &'static str {
         ("list", "nodes" | "storageclasses" | "ingressclasses") => "facts, every 5 minutes",
         ("list", _) => "a watch that began anew, or the full look once an hour",
         (_, "leases") => "the Lease of a leader",
+        ("get", "namespaces") => {
+            "facts, every 5 minutes: the uid of `kube-system` tells clusters apart"
+        }
         ("discovery", _) => "which kinds are served, and the version, every 5 minutes",
         _ => "NOT EXPLAINED: an idle agent has no reason for it",
     }
