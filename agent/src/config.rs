@@ -60,6 +60,10 @@ pub struct Run {
     /// Waits for a Lease before it works, so that several agents may stand by; needs state in Secrets.
     #[arg(long, env = "TIDEGATE_LEADER_ELECTION")]
     pub leader_election: bool,
+    /// File with age identities (`AGE-SECRET-KEY-1…`, one a line) that open what SOPS encrypted. Without it they are
+    /// read from the Secret `sops-age` of the agent's namespace, every field of it. Read each time they are needed.
+    #[arg(long, env = "TIDEGATE_SOPS_AGE_KEYS", value_name = "FILE")]
+    pub sops_age_keys: Option<PathBuf>,
     /// Form of the log.
     #[arg(long, env = "TIDEGATE_LOG", value_enum, default_value_t = LogForm::Text)]
     pub log: LogForm,
@@ -88,6 +92,9 @@ pub enum LogForm {
 
 /// Namespace in which the agent lives; no App may write into it.
 pub const DEFAULT_NAMESPACE: &str = "tidegate-agent";
+
+/// Secret of the agent's namespace with age identities, when no file is named.
+pub const AGE_SECRET: &str = "sops-age";
 
 /// How to reach the API server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +164,8 @@ pub struct Config {
     pub default_service_account: Option<String>,
     /// Whether only the holder of a Lease works.
     pub leader_election: bool,
+    /// File with age identities; `None`: the Secret [`AGE_SECRET`].
+    pub sops_age_keys: Option<PathBuf>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -176,6 +185,7 @@ impl Config {
             http: None,
             default_service_account: None,
             leader_election: false,
+            sops_age_keys: None,
             limits: Limits::default(),
         }
     }
@@ -210,6 +220,7 @@ impl TryFrom<&Run> for Config {
         config.namespace.clone_from(&run.namespace);
         config.http = Some(run.http);
         config.leader_election = run.leader_election;
+        config.sops_age_keys.clone_from(&run.sops_age_keys);
         config.default_service_account.clone_from(&run.default_service_account);
         config.limits.writes_per_second = run.writes_per_second.max(1);
         config.limits.writes_burst = config.limits.writes_per_second * 2;

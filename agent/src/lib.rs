@@ -11,6 +11,8 @@ pub mod reconcile;
 
 pub mod link;
 
+pub mod sealed;
+
 pub mod identity;
 
 pub mod state;

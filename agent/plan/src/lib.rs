@@ -70,7 +70,7 @@ mod fields;
 mod redact;
 mod seeded;
 
-pub use admit::{AdmitOptions, Content, Fault, Scope, admit, live_links};
+pub use admit::{AdmitOptions, Content, Fault, Scope, admit, is_sealed, live_links};
 pub use choices::{Choices, pointer_fault};
 pub use classify::{Answer, Asked, Class, Failure, Verb, classify, probe_body, probe_verdict};
 pub use conflict::{

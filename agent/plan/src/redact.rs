@@ -64,6 +64,13 @@ impl Scrubber {
         }
     }
 
+    /// Learns a text that was encrypted, wherever it stood.
+    pub fn learn_text(&mut self, text: &str) {
+        if text.len() >= WINDOW {
+            self.values.insert(text.as_bytes().to_vec());
+        }
+    }
+
     /// Replaces every run of eight bytes and more of a value: as it is, in base64, in hexadecimal, and
     /// as JSON escapes it.
     pub fn scrub(&self, text: &str) -> String {

@@ -50,6 +50,7 @@ impl Apps {
             place: super::place::Place::default(),
             handovers: super::handover::Handovers::default(),
             default_account: config.default_service_account.clone(),
+            sops_age_keys: config.sops_age_keys.clone(),
             mirror,
             content: tokio::sync::Mutex::new(()),
         });

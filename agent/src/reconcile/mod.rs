@@ -34,6 +34,8 @@ mod tenant;
 mod observe;
 mod validate;
 
+mod unseal;
+
 mod refusals;
 
 mod report;
@@ -84,6 +86,7 @@ pub struct Shared {
     limits: Limits,
     namespace: String,
     default_account: Option<String>,
+    sops_age_keys: Option<std::path::PathBuf>,
     handovers: handover::Handovers,
     place: place::Place,
     mirror: Arc<Mirror>,

@@ -1,4 +1,4 @@
-//! Step 1: from the grant to what shall be. No client.
+//! Step 1: from the grant to what shall be. The client only where something is encrypted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use plan::{AdmitOptions, Content, Desired, Scope, Scrubber};
 use super::Shared;
 use super::report::Trouble;
 use super::rules::Rules;
+use super::unseal::unseal;
 use crate::cluster::Kinds;
 use crate::state::{Pack, of_release};
 
@@ -90,13 +91,13 @@ pub(super) async fn validate(
     if let Some(before) = before.filter(|before| *before.made_of == made_of) {
         return Ok(Release { grant, choices, rules, ..before });
     }
-    let (desired, scrubber) = admit(shared, app, &pack, &made_of)?;
+    let (desired, scrubber) = admit(shared, app, &pack, &made_of).await?;
     let (desired, scrubber) = (Arc::new(desired), Arc::new(scrubber));
     Ok(Release { grant, desired, scrubber, choices, rules, made_of: Arc::new(made_of) })
 }
 
 /// What shall be, and what must not be said of it.
-fn admit(
+async fn admit(
     shared: &Shared,
     app: &AppName,
     pack: &Pack,
@@ -109,8 +110,11 @@ fn admit(
         let object = serde_json::from_slice(bytes).map_err(|fault| {
             Trouble::terminal(Reason::ContentInvalid, format!("{}: {fault}", entry.key))
         })?;
-        scrubber.learn(&object);
         contents.push(Content { digest: entry.digest, object });
+    }
+    let contents = unseal(shared, contents, &made_of.entries, &mut scrubber).await?;
+    for content in &contents {
+        scrubber.learn(&content.object);
     }
     let options = AdmitOptions {
         agent_namespace: Some(shared.namespace.clone()),

@@ -14,6 +14,7 @@ mod identity;
 mod offline;
 mod prune;
 mod scale;
+mod sealed;
 mod stage;
 
 mod scenarios;

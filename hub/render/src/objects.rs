@@ -98,12 +98,12 @@ impl Objects {
             self.faults.push(secrets::fault(spot.file, &key).at(spot.at));
             return;
         }
-        if secrets::is_sealed(node) && self.notes.len() < limits::DIAGNOSTICS_MAX {
+        if secrets::is_shut(node) && self.notes.len() < limits::DIAGNOSTICS_MAX {
             let mut told = secrets::note(spot.file, &key);
             told.position = self.placed.then_some(spot.at);
             self.notes.push(told);
         }
-        let bytes = canonical::bytes(node);
+        let bytes = canonical::bytes(&secrets::ordered(node));
         let too_large = |message: String| {
             Diagnostic::error(Reason::RenderTooLarge, spot.file, message).at(spot.at)
         };

@@ -1,17 +1,19 @@
-//! Secrets that can be read in Git are refused; encrypted ones pass as they are.
+//! Secrets that can be read in Git are refused; encrypted ones pass as they are, with the order of their values.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use model::{ObjectKey, Reason};
 
 use crate::{
     diagnostic::Diagnostic,
     guard::{Guard, stands},
-    yaml::{self, Node, Value},
+    yaml::{self, Entry, Node, Value},
 };
 
 /// Begins every value that SOPS encrypted.
 const ENCRYPTED: &str = "ENC[";
+/// Field of the block `sops`, read and taken off by the agent.
+const ORDER: &str = "order";
 
 /// Whether an object is a Secret with a value that can be read.
 pub(crate) fn is_plain(node: &Node) -> bool {
@@ -29,16 +31,75 @@ pub(crate) fn is_plain(node: &Node) -> bool {
     })
 }
 
-/// Whether an object is a Secret that SOPS encrypted.
-pub(crate) fn is_sealed(node: &Node) -> bool {
+/// Whether an object is a Secret that SOPS encrypted, and for no age key: agents open no others.
+pub(crate) fn is_shut(node: &Node) -> bool {
     let text = |key: &str| node.get(key).and_then(Node::text);
     let secret = text("kind") == Some("Secret") && text("apiVersion") == Some("v1");
-    secret && node.get("sops").is_some_and(|sops| matches!(sops.value, Value::Map(_)))
+    let filled = |sops: &Node| {
+        let list = |of: &Node, name: &str| match of.get(name).map(|node| &node.value) {
+            Some(Value::List(items)) => items.clone(),
+            _ => Vec::new(),
+        };
+        let groups = list(sops, "key_groups");
+        !list(sops, "age").is_empty() || groups.iter().any(|group| !list(group, "age").is_empty())
+    };
+    let sops = node.get("sops").filter(|sops| matches!(sops.value, Value::Map(_)));
+    secret && sops.is_some_and(|sops| !filled(sops))
 }
 
-/// What becomes of a Secret that SOPS encrypted.
+/// Notes, in an object that SOPS encrypted, in which order its values stand: SOPS's code over all of them depends on it,
+/// and canonical bytes forget it. Other objects come back as they are.
+pub(crate) fn ordered(node: &Node) -> Cow<'_, Node> {
+    let sealed = node.get("sops").is_some_and(|sops| sops.get("mac").is_some());
+    let Value::Map(entries) = &node.value else { return Cow::Borrowed(node) };
+    if !sealed || node.get("kind").and_then(Node::text) == Some("SopsSecret") {
+        return Cow::Borrowed(node);
+    }
+    let mut pointers = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.key != "sops") {
+        leaves(&entry.value, &pointer("", &entry.key), &mut pointers);
+    }
+    let mut noted = node.clone();
+    let Value::Map(entries) = &mut noted.value else { return Cow::Borrowed(node) };
+    for entry in entries.iter_mut().filter(|entry| entry.key == "sops") {
+        let at = entry.value.at;
+        let items = pointers.iter().map(|text| Node { value: Value::Text(text.clone()), at });
+        let order = Node { value: Value::List(items.collect()), at };
+        if let Value::Map(block) = &mut entry.value.value {
+            block.retain(|entry| entry.key != ORDER);
+            block.push(Entry { key: ORDER.to_owned(), value: order, at });
+        }
+    }
+    Cow::Owned(noted)
+}
+
+fn pointer(base: &str, name: &str) -> String {
+    format!("{base}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// JSON pointers of all values below a node that are neither maps nor lists nor nothing.
+fn leaves(node: &Node, base: &str, found: &mut Vec<String>) {
+    match &node.value {
+        Value::Null => {}
+        Value::Bool(_) | Value::Number(_) | Value::Text(_) => found.push(base.to_owned()),
+        Value::List(items) => {
+            for (at, item) in items.iter().enumerate() {
+                leaves(item, &format!("{base}/{at}"), found);
+            }
+        }
+        Value::Map(entries) => {
+            for entry in entries {
+                leaves(&entry.value, &pointer(base, &entry.key), found);
+            }
+        }
+    }
+}
+
+/// What becomes of a Secret that SOPS encrypted for keys that agents do not use.
 pub(crate) fn note(file: &str, key: &ObjectKey) -> Diagnostic {
-    let message = format!("{key} is encrypted with SOPS, and agents refuse what they cannot open");
+    let message = format!(
+        "{key} is encrypted with SOPS for no age key, and agents refuse what they cannot open"
+    );
     Diagnostic::warning(Reason::SecretSealed, file, message)
 }
 

@@ -48,13 +48,12 @@ pub(super) fn check(object: &Value) -> Vec<Flaw> {
         flaws.push(Flaw::new("metadata.annotations", why).because(Reason::ObjectTooLarge));
     }
     let core = object.get("apiVersion").and_then(Value::as_str) == Some("v1");
-    let sealed = core && object.get("sops").is_some_and(Value::is_object);
     match object.get("kind").and_then(Value::as_str) {
         // Its values would be taken for what they encrypt, by the server and by whatever runs.
-        Some("Secret" | "ConfigMap") if sealed => {
-            let why = "the object is encrypted with SOPS, and agents have no key to open it; use a kind that an \
-                       operator in the cluster opens, such as `SopsSecret`, `SealedSecret` or `ExternalSecret`";
-            flaws.push(Flaw::new("sops", why));
+        _ if is_sealed(object) => {
+            let why = "the object is encrypted with SOPS and was not opened: only the agent does that, in its cluster, \
+                       with its age key";
+            flaws.push(Flaw::new("sops", why).because(Reason::SealKeyMissing));
         }
         Some("Secret") if core => data(object, true, &mut flaws),
         Some("ConfigMap") if core => data(object, false, &mut flaws),
@@ -66,6 +65,18 @@ pub(super) fn check(object: &Value) -> Vec<Flaw> {
         flaws.push(Flaw::new("", why).because(Reason::ObjectTooLarge));
     }
     flaws
+}
+
+/// Whether SOPS encrypted an object, and an agent is meant to open it: all kinds but the one that operators open.
+pub fn is_sealed(object: &Value) -> bool {
+    let text = |name: &str| object.get(name).and_then(Value::as_str);
+    let Some(block) = object.get("sops").filter(|block| block.is_object()) else { return false };
+    let core = text("apiVersion") == Some("v1");
+    match text("kind") {
+        Some("SopsSecret") => false,
+        Some("Secret" | "ConfigMap") if core => true,
+        _ => block.get("mac").is_some_and(Value::is_string),
+    }
 }
 
 /// Limits of the whole set.

@@ -27,6 +27,7 @@ use crate::desired::{Desired, DesiredObject, Hook};
 use crate::keyed::{Fingerprint, Key};
 use crate::ownership::Ownership;
 
+pub use bounds::is_sealed;
 pub use links::live_links;
 
 /// Part of every fingerprint; rises when sanitising changes what a body becomes.

@@ -68,7 +68,7 @@ fn the_uid_goes_into_the_body_only_when_asked() {
 }
 
 #[test]
-fn a_secret_that_is_encrypted_with_sops_is_refused_in_words_and_a_kind_for_an_operator_passes() {
+fn what_sops_encrypted_and_nobody_opened_is_refused_in_words_and_a_kind_for_an_operator_passes() {
     let sops = json!({"mac": "ENC[AES256_GCM,data:m,type:str]", "version": "3.9.0"});
     for field in ["data", "stringData"] {
         let mut secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "shop"},
@@ -80,6 +80,12 @@ fn a_secret_that_is_encrypted_with_sops_is_refused_in_words_and_a_kind_for_an_op
             told[0].starts_with("Secret shop/s: `sops`: the object is encrypted with SOPS"),
             "{told:?}"
         );
+    }
+    for (kind, refused) in [("SopsSecret", 0), ("Widget", 1)] {
+        let object = json!({"apiVersion": "example.com/v1", "kind": kind,
+            "metadata": {"name": "s", "namespace": "shop"}, "sops": sops});
+        let admitted = admit(&app(), vec![content(object)], &Kinds, &options());
+        assert_eq!(admitted.err().unwrap_or_default().len(), refused, "{kind}");
     }
     let own = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "shop"},
         "data": {"sops": "a word like any other"}});

@@ -164,7 +164,10 @@ fn an_encrypted_secret_passes_as_it_is() {
     let rendered = render::render(&kit, &app, &files, (&cluster).into()).unwrap();
     let text = String::from_utf8_lossy(rendered.objects.values().next().unwrap()).into_owned();
     assert!(text.contains("ENC[AES256_GCM,data:x") && text.contains("sops"), "{text}");
-    // And it is told that nobody opens it on the way.
+    // With the order of its values, which SOPS's code depends on and sorted keys forget.
+    let order = "\"order\":[\"/apiVersion\",\"/kind\",\"/metadata/name\",\"/stringData/password\"]";
+    assert!(text.contains(order), "{text}");
+    // And it is told that no agent opens it, for it is encrypted for no age key.
     assert_eq!(rendered.notes[0].reason, Reason::SecretSealed);
     assert!(
         rendered.notes[0].to_string().contains("Secret db is encrypted with SOPS"),

@@ -166,7 +166,7 @@ reasons! {
         "Commit what is fetched or computed elsewhere; rendering reads the commit and nothing else.",
         "The App wants a remote base, a plugin, a program, the network or a look into the cluster while it is rendered. All of these are refused, because a repository must not reach beyond itself.";
     SecretInPlain = "RND-215", Failed, User, "Secret in plain text",
-        "Encrypt it with SOPS for an operator in the cluster (`SopsSecret`), use External Secrets or Sealed Secrets, or set `spec.secrets: plain` in the App.",
+        "Encrypt it with SOPS for an age key of the cluster, use External Secrets or Sealed Secrets, or set `spec.secrets: plain` in the App.",
         "A Secret stands readable in Git. Whoever can read the repository can read it, and so can its history.";
     PolicyRefused = "RND-216", Failed, User, "The policy of the fleet says no",
         "Change what the rule names, or ask whoever owns the policy.",
@@ -193,8 +193,8 @@ reasons! {
         "Write it by hand where the report says so.",
         "A field of another tool's file has no counterpart in an `app.yaml`, or one that means something else. The App is written without it.";
     SecretSealed = "RND-224", Waiting, User, "Encrypted Secret that agents do not open",
-        "Use a kind that an operator in the cluster opens, such as `SopsSecret`, `SealedSecret` or `ExternalSecret`.",
-        "A Secret is encrypted with SOPS. It stays encrypted on its way, no key is on the hub, and agents have none either: they refuse it rather than let something run with the encrypted text.";
+        "Encrypt it with SOPS for an age key of each cluster (`sops updatekeys`), or use a kind that an operator in the cluster opens.",
+        "A Secret is encrypted with SOPS and for no age key. Agents open what is encrypted for an age key that they hold; no other key is ever on the hub or with an agent.";
     DependencyUnfetched = "RND-225", Waiting, Platform, "A chart's dependency is not fetched yet",
         "Look at the server that is named; the hub tries again by itself.",
         "A Helm chart depends on another one that the hub has to fetch first. Until it is there the last release stays in force.";
@@ -477,6 +477,18 @@ reasons! {
     Recreating = "APL-340", Progressing, Us, "Replacing an object",
         "Wait; the object is deleted and made again.",
         "A field that cannot change on a live object changed, and its author allowed that the object is replaced.";
+    SealKeyMissing = "APL-341", Failed, Platform, "No key to open what is encrypted",
+        "Put an age identity that is among the recipients into the Secret `sops-age` of the agent's namespace, or start the agent with `--sops-age-keys FILE`.",
+        "An object is encrypted with SOPS and the agent holds no age identity. Nothing of the release was written; it goes on by itself once the key is there.";
+    SealKeyWrong = "APL-342", Failed, User, "Encrypted for another key",
+        "Add the cluster's recipient to the file (`sops updatekeys`), or give the agent an identity that is among the recipients.",
+        "An object is encrypted with SOPS, and for none of the age identities that the agent holds. Nothing of the release was written.";
+    SealKeyUnsupported = "APL-343", Failed, User, "Encrypted for no age key",
+        "Add an age recipient to the file (`sops updatekeys`); agents open no PGP, KMS or Vault keys.",
+        "An object is encrypted with SOPS for keys that agents do not use. Nothing of the release was written.";
+    SealBroken = "APL-344", Failed, User, "What is encrypted was changed",
+        "Decrypt and encrypt the file again with `sops`, one object in a file; where Kustomize or Helm changes it, with `mac_only_encrypted: true`.",
+        "An object that is encrypted with SOPS is not as `sops` wrote it: a value was changed, moved, added or taken away. Nothing of the release was written.";
     Progressing = "HLT-401", Progressing, Us, "Becoming healthy",
         "Wait; the progress deadline bounds it.",
         "The object is on its way.";
