@@ -10,10 +10,56 @@ use crate::yaml::{Entry, Node, Value};
 /// Whole numbers up to here are exact in a double.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Canonical bytes of a node.
+/// Canonical bytes of a node: those of [`json`], written without making it first.
 pub(crate) fn bytes(node: &Node) -> Vec<u8> {
-    // A JSON value always serialises: keys are text, numbers are finite.
-    json(node).to_string().into_bytes()
+    let mut out = Vec::new();
+    write(node, &mut out);
+    out
+}
+
+fn write(node: &Node, out: &mut Vec<u8>) {
+    match &node.value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Number(number) => out.extend_from_slice(canonical(number).to_string().as_bytes()),
+        Value::Text(text) => quoted(text, out),
+        Value::List(items) => {
+            out.push(b'[');
+            for (place, item) in items.iter().enumerate() {
+                if place > 0 {
+                    out.push(b',');
+                }
+                write(item, out);
+            }
+            out.push(b']');
+        }
+        Value::Map(entries) => {
+            let mut sorted: Vec<&Entry> = entries.iter().collect();
+            sorted.sort_by(|a, b| a.key.cmp(&b.key));
+            out.push(b'{');
+            for (place, entry) in sorted.into_iter().enumerate() {
+                if place > 0 {
+                    out.push(b',');
+                }
+                quoted(&entry.key, out);
+                out.push(b':');
+                write(&entry.value, out);
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+/// A JSON text. Nearly every one has nothing that JSON escapes.
+fn quoted(text: &str, out: &mut Vec<u8>) {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(Json::from(text).to_string().as_bytes());
+    }
 }
 
 /// A node as JSON, with sorted keys.
@@ -39,5 +85,25 @@ fn canonical(number: &Number) -> Number {
             Number::from(float as i64)
         }
         _ => number.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml;
+
+    #[test]
+    fn what_is_written_is_what_json_would_be() {
+        let text = "b: [1, 1.0, 1e3, 1.5, -7, 0644, 18446744073709551615, true, false, null, {}, []]\n\
+                    a: {z: \"quo\\\"te \\\\ \\t \\n \\u0001 \\x7f é\\u2028\", \"k\\\"ey\\n\": x, \"\": ''}\n";
+        let nodes = yaml::documents("a.yaml", text.as_bytes()).unwrap();
+        assert_eq!(nodes.len(), 1);
+        let written = String::from_utf8(bytes(&nodes[0])).unwrap();
+        assert_eq!(written, json(&nodes[0]).to_string());
+        assert!(written.starts_with(r#"{"a":{"":"","k\"ey\n":"x","z":"quo\"te"#), "{written}");
+        // With or without places it is the same.
+        let bare = yaml::unplaced("a.yaml", text.as_bytes()).unwrap();
+        assert_eq!(bytes(&bare[0]), bytes(&nodes[0]));
     }
 }

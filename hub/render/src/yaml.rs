@@ -95,6 +95,25 @@ pub fn text(object: &serde_json::Value) -> String {
 
 /// All documents of a file; empty ones are left out.
 pub(crate) fn documents(file: &str, bytes: &[u8]) -> Result<Vec<Node>, Vec<Diagnostic>> {
+    documents_by(file, bytes, document::<true>)
+}
+
+/// As [`documents`], in two thirds of the time: nothing says where it stands. For whoever reads the file once more,
+/// with places, when there is a fault to tell.
+pub(crate) fn unplaced(file: &str, bytes: &[u8]) -> Result<Vec<Node>, Vec<Diagnostic>> {
+    documents_by(file, bytes, document::<false>)
+}
+
+/// Gives what reads many files the stack that the parser wants, once for all of them.
+pub(crate) fn with_stack<T>(work: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(STACK_BYTES, STACK_BYTES + STACK_BYTES / 2, work)
+}
+
+fn documents_by(
+    file: &str,
+    bytes: &[u8],
+    document: impl Fn(&str, Part<'_>) -> Result<Option<Node>, Vec<Diagnostic>>,
+) -> Result<Vec<Node>, Vec<Diagnostic>> {
     if bytes.len() > limits::RELEASE_BYTES_MAX {
         return Err(vec![too_large(file, "the file", bytes.len(), limits::RELEASE_BYTES_MAX)]);
     }
@@ -129,7 +148,7 @@ pub(crate) fn documents_of(
     let mut faults = Vec::new();
     for part in split(&text) {
         let file = shown(part.text);
-        match document(&file, part) {
+        match document::<true>(&file, part) {
             Ok(Some(node)) => nodes.push((file, node)),
             Ok(None) => {}
             // A line of the output is no line of a file.
@@ -200,17 +219,28 @@ fn says_something(line: &str) -> bool {
     !line.is_empty() && !line.starts_with('#') && !line.starts_with('%')
 }
 
-fn document(file: &str, part: Part<'_>) -> Result<Option<Node>, Vec<Diagnostic>> {
+fn document<const PLACED: bool>(
+    file: &str,
+    part: Part<'_>,
+) -> Result<Option<Node>, Vec<Diagnostic>> {
     if part.text.len() > limits::DOCUMENT_BYTES_MAX {
         let at = Position { line: part.lines_before + 1, column: 1 };
         let fault =
             too_large(file, "the document", part.text.len(), limits::DOCUMENT_BYTES_MAX).at(at);
         return Err(vec![fault]);
     }
-    let parse = || serde_saphyr::from_str_with_options::<Spanned<Value>>(part.text, options());
+    let parse = || {
+        if PLACED {
+            let parsed = serde_saphyr::from_str_with_options(part.text, options());
+            parsed.map(node)
+        } else {
+            let parsed = serde_saphyr::from_str_with_options(part.text, options());
+            parsed.map(|Bare(value)| Node { at: NOWHERE, value })
+        }
+    };
     let parsed = stacker::maybe_grow(STACK_BYTES / 2, STACK_BYTES, parse);
     let mut node = match parsed {
-        Ok(spanned) => node(spanned),
+        Ok(node) => node,
         Err(error) => return Err(vec![parse_fault(file, part, &error)]),
     };
     node.shift(part.lines_before);
@@ -343,13 +373,25 @@ fn node(spanned: Spanned<Value>) -> Node {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
+        deserializer.deserialize_any(ValueVisitor::<true>)
     }
 }
 
-struct ValueVisitor;
+/// A value of which nobody asks where it stands.
+struct Bare(Value);
 
-impl<'de> Visitor<'de> for ValueVisitor {
+/// The place of what has none.
+const NOWHERE: Position = Position { line: 1, column: 1 };
+
+impl<'de> Deserialize<'de> for Bare {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor::<false>).map(Bare)
+    }
+}
+
+struct ValueVisitor<const PLACED: bool>;
+
+impl<'de, const PLACED: bool> Visitor<'de> for ValueVisitor<PLACED> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -365,7 +407,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        Value::deserialize(deserializer)
+        if PLACED {
+            Value::deserialize(deserializer)
+        } else {
+            Bare::deserialize(deserializer).map(|Bare(value)| value)
+        }
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
@@ -400,17 +446,31 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = access.next_element::<Spanned<Value>>()? {
-            items.push(node(item));
+        if PLACED {
+            while let Some(item) = access.next_element()? {
+                items.push(node(item));
+            }
+        } else {
+            while let Some(Bare(value)) = access.next_element()? {
+                items.push(Node { at: NOWHERE, value });
+            }
         }
         Ok(Value::List(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut entries = Vec::new();
-        while let Some(key) = access.next_key::<Spanned<String>>()? {
-            let value = node(access.next_value()?);
-            entries.push(Entry { key: key.value, at: position(key.referenced), value });
+        if PLACED {
+            while let Some(key) = access.next_key::<Spanned<String>>()? {
+                let value = node(access.next_value()?);
+                entries.push(Entry { key: key.value, at: position(key.referenced), value });
+            }
+        } else {
+            while let Some(key) = access.next_key()? {
+                let Bare(value) = access.next_value()?;
+                let value = Node { at: NOWHERE, value };
+                entries.push(Entry { key, at: NOWHERE, value });
+            }
         }
         if entries.len() > limits::YAML_NODES_MAX {
             return Err(A::Error::custom("too many keys in one map"));

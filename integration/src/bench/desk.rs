@@ -57,6 +57,16 @@ impl Desk {
         Ok(self.answer::<AddedCluster>(ask).await?.token)
     }
 
+    /// Waits until there is a rollout of a commit, however far it is.
+    pub(super) async fn begun(&self, commit: &str) -> Result<(), Error> {
+        self.wait(&format!("a release of {commit}"), async || {
+            let all: Vec<RolloutItem> = self.list("rollouts").await?;
+            let there = all.iter().any(|r| r.revision.ends_with(commit));
+            Ok((!there).then(|| format!("{:?}", all.first())))
+        })
+        .await
+    }
+
     /// Waits until the rollout of a commit is complete.
     pub(super) async fn completed(&self, commit: &str) -> Result<(), Error> {
         self.wait(&format!("the rollout of {commit}"), async || {

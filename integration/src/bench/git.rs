@@ -21,6 +21,7 @@ use model::{
 use super::{
     Options,
     relay::Relay,
+    release,
     table::{Row, median},
 };
 use crate::stage::Error;
@@ -219,5 +220,6 @@ pub(super) async fn measure(options: &Options) -> Result<Vec<Row>, Error> {
             format!("the look that sees it and the fetch; {wire}"),
         ),
         Row::spread("git, bare `fetch`", &bare_fetches, "B", beside),
+        release::measure(options).await?,
     ])
 }

@@ -18,6 +18,7 @@ mod wire;
 mod brain;
 mod render;
 mod git;
+mod release;
 
 mod fleet;
 mod light;
@@ -69,7 +70,7 @@ pub enum Name {
     Brain,
     /// Plain YAML, Kustomize and Helm beside the bare tools, and a preview
     Render,
-    /// Bytes of looks and fetches beside Git's own
+    /// Bytes of looks and fetches beside Git's own, and commit to release
     Git,
 }
 

@@ -36,8 +36,12 @@ impl Manifest {
 
     /// Canonical bytes: one line per entry, `sha256:… LENGTH group/Kind/namespace/name\n`.
     pub fn canonical(&self) -> Vec<u8> {
-        let line = |e: &ObjectEntry| format!("{} {} {}\n", e.digest, e.bytes, e.key.id());
-        self.entries.iter().map(line).collect::<String>().into_bytes()
+        let mut text = String::new();
+        for ObjectEntry { key, digest, bytes } in &self.entries {
+            digest.write_to(&mut text);
+            text.push_str(&format!(" {bytes} {}\n", key.id()));
+        }
+        text.into_bytes()
     }
 
     /// Reads canonical bytes back; the error names the line.

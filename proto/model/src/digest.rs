@@ -41,6 +41,17 @@ impl Digest {
         Ok(Digest(bytes))
     }
 
+    /// Appends it as it is printed; a manifest has thousands of them.
+    pub(crate) fn write_to(&self, out: &mut String) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        out.push_str("sha256:");
+        for byte in self.0 {
+            for digit in [byte >> 4, byte & 0xf] {
+                out.push(char::from(DIGITS[usize::from(digit)]));
+            }
+        }
+    }
+
     /// The first 12 hex digits: enough for a person to tell two apart.
     pub fn short(&self) -> String {
         hex::encode(&self.0[..6])
@@ -49,7 +60,9 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", hex::encode(self.0))
+        let mut text = String::new();
+        self.write_to(&mut text);
+        f.write_str(&text)
     }
 }
 

@@ -11,14 +11,32 @@ use crate::{
     objects::Objects,
     tree::Tree,
     walk::{self, Found},
-    yaml,
+    yaml::{self, Node},
 };
 
 pub(super) fn objects(app: &App, tree: &dyn Tree, path: &str) -> Result<Objects, Vec<Diagnostic>> {
     let found = walk::files(tree, path).map_err(|faults| missing(app, path, faults))?;
+    // Nearly always there is nothing to say, and then nobody asks where anything stands.
+    let quick = yaml::with_stack(|| collected(app, tree, path, &found, yaml::unplaced));
+    match quick {
+        Ok(quick) if quick.faults.is_empty() && quick.notes.is_empty() => Ok(quick),
+        Ok(_) | Err(_) => yaml::with_stack(|| collected(app, tree, path, &found, yaml::documents)),
+    }
+}
+
+/// Reads the documents of a file.
+type Reader = fn(&str, &[u8]) -> Result<Vec<Node>, Vec<Diagnostic>>;
+
+fn collected(
+    app: &App,
+    tree: &dyn Tree,
+    path: &str,
+    found: &[Found],
+    documents: Reader,
+) -> Result<Objects, Vec<Diagnostic>> {
     let mut objects = Objects::of_files(!app.plain_secrets);
     let mut bytes = 0;
-    for file in &found {
+    for file in found {
         match sort(app, file) {
             Sort::Skip => continue,
             Sort::Refuse(fault) => {
@@ -35,7 +53,7 @@ pub(super) fn objects(app: &App, tree: &dyn Tree, path: &str) -> Result<Objects,
             objects.faults.push(Diagnostic::error(Reason::RenderTooLarge, &file.shown, message));
             break;
         }
-        read(tree, file, &mut objects);
+        read(tree, file, documents, &mut objects);
         if objects.faults.len() >= limits::DIAGNOSTICS_MAX {
             break;
         }
@@ -90,12 +108,12 @@ fn sort(app: &App, file: &Found) -> Sort {
     }
 }
 
-fn read(tree: &dyn Tree, file: &Found, objects: &mut Objects) {
+fn read(tree: &dyn Tree, file: &Found, documents: Reader, objects: &mut Objects) {
     let bytes = match tree.read(&file.real) {
         Ok(bytes) => bytes,
         Err(error) => return objects.faults.push(walk::tree_fault(&error)),
     };
-    match yaml::documents(&file.shown, &bytes) {
+    match documents(&file.shown, &bytes) {
         Ok(documents) => documents.iter().for_each(|node| objects.take(&file.shown, node)),
         Err(faults) => objects.faults.extend(faults),
     }

@@ -27,6 +27,11 @@ pub(super) fn descends(
     if walk.take(COMMITS_MAX).flatten().any(|commit| commit.id == old.id) {
         return Some(true);
     }
+    // What went back to where it came from was rewritten.
+    let walk = repo.rev_walk([old.id]).all().ok()?;
+    if walk.take(COMMITS_MAX).flatten().any(|commit| commit.id == new.id) {
+        return Some(false);
+    }
     // What is older than the one before cannot have come out of it.
     let older = new.time().ok()?.seconds < old.time().ok()?.seconds;
     (complete || older).then_some(false)

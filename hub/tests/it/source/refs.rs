@@ -125,13 +125,20 @@ async fn rewritten_history_is_followed_and_named_and_mere_progress_is_not() {
     let status = until_at(&sources, &repository.head()).await;
     assert_eq!(status.rewritten, None);
     let second = repository.head();
-    repository.git(&["reset", "-q", "--hard", first.as_str()]);
-    let other = repository.commit("b.txt", "other");
+    // In one push too: nobody sees the branch on its way.
+    let other = repository.git(&["commit-tree", &tree, "-p", first.as_str(), "-m", "other"]);
+    repository.git(&["reset", "-q", "--hard", &other]);
+    let other = repository.head();
     let status = until_at(&sources, &other).await;
     let (_, rewritten) = status.rewritten.expect("noticed");
     for says in ["`main` was rewritten", second.short(), other.short()] {
         assert!(rewritten.contains(says), "{rewritten}");
     }
+    // Back to where it came from, within the same second.
+    repository.git(&["reset", "-q", "--hard", first.as_str()]);
+    let status = until_at(&sources, &first).await;
+    let (_, rewritten) = status.rewritten.expect("noticed");
+    assert!(rewritten.contains(other.short()) && rewritten.contains(first.short()), "{rewritten}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
