@@ -51,6 +51,7 @@ mod immutable;
 
 mod diff;
 
+mod merge;
 mod migrate;
 
 mod conflict;
@@ -91,6 +92,7 @@ pub use immutable::immutable;
 pub use inventory::{Entry, HookResult, HookRun, Inventory, InventoryError, Sharded, Written};
 pub use keyed::{Fingerprint, Key};
 pub use live::{Live, LiveMeta, Mark, Sight};
+pub use merge::three_way;
 pub use migrate::{Migrate, migrate_patch, migrates, rewrite_version_patch, transfer_patch};
 pub use model::Adopt;
 pub use order::Position;

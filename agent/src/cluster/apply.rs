@@ -110,6 +110,45 @@ impl Cluster {
         .await
     }
 
+    /// Makes an object, where the API server cannot apply.
+    pub async fn create(
+        &self,
+        resource: &Resource,
+        key: &ObjectKey,
+        body: &Value,
+        manager: &str,
+        validation: Validation,
+    ) -> Result<Reply, Error> {
+        let path = resource.collection(&key.namespace);
+        self.write_whole(("create", Method::POST), path, body, (manager, validation)).await
+    }
+
+    /// Writes an object whole, under the version that it carries, where the API server cannot apply.
+    pub async fn replace(
+        &self,
+        resource: &Resource,
+        key: &ObjectKey,
+        body: &Value,
+        manager: &str,
+        validation: Validation,
+    ) -> Result<Reply, Error> {
+        let path = resource.object(key);
+        self.write_whole(("update", Method::PUT), path, body, (manager, validation)).await
+    }
+
+    async fn write_whole(
+        &self,
+        (verb, method): (&'static str, Method),
+        path: String,
+        body: &Value,
+        (manager, validation): (&str, Validation),
+    ) -> Result<Reply, Error> {
+        let (manager, validation) = (escape(manager), validation.as_str());
+        let path = format!("{path}?fieldManager={manager}&fieldValidation={validation}");
+        let body = Some(("application/json", body.to_string().into_bytes()));
+        self.ask(Ask { verb, method, path, accept: Accept::Full, body, etag: None }).await
+    }
+
     /// Would this be created? Nothing is written.
     pub async fn probe(
         &self,

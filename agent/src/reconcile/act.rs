@@ -301,7 +301,9 @@ fn settle(stage: Stage<'_>, task: &Task, done: Done, ledger: &mut Ledger<'_>, ac
         | Action::Compare { .. }
         | Action::NotSeen => None,
     };
-    if drift.is_some() {
+    // Where the API server tells no owners, any change of the object looks like drift until it is read.
+    let unchanged = matches!(&done, Done::Applied(applied) if applied.unchanged);
+    if drift.is_some() && !unchanged {
         shared.metrics.drifted(app, &key.kind);
     }
     match done {
@@ -310,6 +312,9 @@ fn settle(stage: Stage<'_>, task: &Task, done: Done, ledger: &mut Ledger<'_>, ac
         Done::Immutable(failure) => {
             let trouble = Done::Trouble(Trouble::of(&failure));
             settle(stage, task, trouble, ledger, acted);
+        }
+        Done::Applied(applied) if applied.unchanged => {
+            ledger.inventory.record(key, applied.written);
         }
         Done::Applied(applied) => {
             shared.metrics.applied(app, "ok");

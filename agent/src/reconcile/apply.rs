@@ -8,6 +8,7 @@ use plan::{
 use serde_json::Value;
 
 use super::answer::{planned, understand};
+use super::replace::{Replaced, replace};
 use super::report::Trouble;
 use super::stage::Stage;
 use super::takeover::{read, take_over};
@@ -22,6 +23,8 @@ pub(super) struct Applied {
     pub(super) written: Written,
     /// Whose field was taken back.
     pub(super) taken_from: Option<String>,
+    /// It was looked at whole, and nothing had to be written.
+    pub(super) unchanged: bool,
 }
 
 /// Why an object was not applied.
@@ -77,6 +80,9 @@ pub(super) async fn apply(
             return Ok(accepted(stage, key, object, &ownership, &reply, taken_from)?);
         }
         let failure = understand(stage, key, Verb::Apply, &reply);
+        if failure.class == Class::NoSsa {
+            return by_whole(stage, object, &resource, &body, uid, validation).await;
+        }
         let Class::Conflict(causes) = &failure.class else {
             return Err(refused(stage, key, &resource, &body, uid, failure).await);
         };
@@ -175,7 +181,30 @@ fn accepted(
     }
     let version = object.version().to_owned();
     let written = Written { version, fingerprint: object.fingerprint, meta };
-    Ok(Applied { written, taken_from })
+    Ok(Applied { written, taken_from, unchanged: false })
+}
+
+/// Where the API server cannot apply.
+async fn by_whole(
+    stage: Stage<'_>,
+    object: &DesiredObject,
+    place: &Resource,
+    body: &Value,
+    uid: Option<&str>,
+    validation: Validation,
+) -> Result<Applied, Stop> {
+    let (key, ownership) = (&object.key, Ownership::of(stage.app));
+    match replace(stage, key, place, (body, &object.body), uid, validation).await? {
+        Replaced::Written(reply) => Ok(accepted(stage, key, object, &ownership, &reply, None)?),
+        Replaced::Unchanged(reply) => {
+            let applied = accepted(stage, key, object, &ownership, &reply, None)?;
+            Ok(Applied { unchanged: true, ..applied })
+        }
+        Replaced::Refused(reply) => {
+            let failure = understand(stage, key, Verb::Apply, &reply);
+            Err(refused(stage, key, place, body, uid, failure).await)
+        }
+    }
 }
 
 /// What a refusal asks for before it is believed.

@@ -334,6 +334,7 @@ impl Mirror {
         let same = known.is_some_and(|k| {
             k.meta.uid == seen.meta.uid
                 && k.meta.sig == seen.meta.sig
+                && !(unowned(&key, &seen) && newer(version(object), &k.meta.resource_version))
                 && k.meta.owner == seen.meta.owner
                 && k.meta.id == seen.meta.id
                 && k.meta.deleting == seen.meta.deleting
@@ -443,6 +444,12 @@ impl Mirror {
 
 fn version(object: &Value) -> &str {
     object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or("")
+}
+
+/// Marked as ours by an API server that tells no owners of fields: any change may be one of ours. A child with copied
+/// marks has another id.
+fn unowned(key: &ObjectKey, seen: &Seen) -> bool {
+    seen.meta.sig.is_none() && seen.meta.id.as_deref() == Some(&key.id())
 }
 
 /// Whether version `a` is newer than `b`. Versions are opaque by contract and numbers in fact (and by

@@ -21,6 +21,7 @@ mod recreate;
 
 mod apply;
 
+mod replace;
 mod takeover;
 
 mod answer;

@@ -1,7 +1,10 @@
 //! A release arrives, in order, and is told healthy only when it is.
 
+use std::time::Duration;
+
 use model::{Phase, Reason};
 use serde_json::json;
+use simcluster::Reject;
 
 use crate::world::{World, config_map, deployment, namespace};
 
@@ -172,4 +175,60 @@ async fn an_immutable_field_is_named_as_what_it_is_and_nothing_is_deleted() {
     let (reason, message) = world.hub.failed("web", 2).await;
     assert_eq!(reason, Reason::Immutable, "{message}");
     assert_eq!(world.get("apps", "Deployment", "web").unwrap()["metadata"]["uid"], uid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_whose_server_cannot_apply_is_read_merged_and_written_whole() {
+    for code in [405, 415] {
+        let world = World::new().await;
+        let refused =
+            Reject::new("apply", "configmaps", code, "the server does not allow this method");
+        world.cluster.faults().reject(refused);
+        let _agent = world.agent().await;
+        let with = |value: &str, more: serde_json::Value| {
+            let mut object = config_map("web", value);
+            for (name, value) in more.as_object().unwrap() {
+                object["data"][name] = value.clone();
+            }
+            object
+        };
+        world.hub.grant("web", 1, &[namespace(), with("one", json!({"gone": "x"}))]);
+        world.hub.healthy("web", 1).await;
+        assert_eq!(world.data("web", "gone").as_deref(), Some("x"));
+        let uid = world.get("", "ConfigMap", "web").unwrap()["metadata"]["uid"].clone();
+        // What somebody else adds stays, and costs no write; what we drop goes.
+        let theirs = json!({"data": {"theirs": "y"}});
+        let edit = |patch: serde_json::Value| {
+            let place = ("", "ConfigMap", Some("shop"), "web");
+            world
+                .cluster
+                .merge_patch_as("kubectl-edit", place.0, place.1, place.2, place.3, patch)
+                .unwrap();
+        };
+        edit(theirs);
+        world.quiet(Duration::from_millis(500)).await;
+        assert_eq!(world.data("web", "theirs").as_deref(), Some("y"));
+        world.hub.grant("web", 2, &[namespace(), with("two", json!({}))]);
+        world.hub.healthy("web", 2).await;
+        let live = world.get("", "ConfigMap", "web").unwrap();
+        assert_eq!(live["data"], json!({"key": "two", "theirs": "y"}), "{live}");
+        assert_eq!(live["metadata"]["uid"], uid);
+        // Drift is repaired, and then nothing is asked for any more.
+        edit(json!({"data": {"key": "three"}}));
+        let repaired = |cluster: &simcluster::Cluster| {
+            cluster.get("", "ConfigMap", Some("shop"), "web").unwrap()["data"]["key"]
+                == json!("two")
+        };
+        world.until("the repair", repaired).await;
+        world.quiet(Duration::from_millis(500)).await;
+        // Another App's object is not touched.
+        world.hub.grant("other", 1, &[with("other", json!({}))]);
+        let (reason, words) = world.hub.failed("other", 1).await;
+        assert_eq!(reason, Reason::OwnedByAnotherApp, "{words}");
+        assert_eq!(world.data("web", "key").as_deref(), Some("two"));
+        // And what is no longer wanted goes.
+        world.hub.grant("web", 3, &[namespace(), config_map("new", "one")]);
+        world.hub.healthy("web", 3).await;
+        assert!(world.get("", "ConfigMap", "web").is_none());
+    }
 }

@@ -43,9 +43,12 @@ impl Reject {
             401 => "Unauthorized",
             403 => "Forbidden",
             404 => "NotFound",
+            405 => "MethodNotAllowed",
             409 => "Conflict",
             410 => "Expired",
             413 => "RequestEntityTooLarge",
+            // For `apply` of a resource: its API server cannot apply, as some aggregated ones cannot.
+            415 => "UnsupportedMediaType",
             422 => "Invalid",
             429 => "TooManyRequests",
             503 => "ServiceUnavailable",
