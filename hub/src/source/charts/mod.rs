@@ -272,7 +272,8 @@ fn not_allowed(config: &SourceConfig, wanted: &Wanted) -> ChartError {
         write!(message, " (only from `{first}`{rest})").ok();
     }
     let hint = format!(
-        "run `helm dependency build` and commit the folder `charts`, or add the source with `--charts {repository}`"
+        "run `helm dependency build` and commit the folder `charts`, or delete the source and add it again with \
+         `--charts {repository}`; clusters keep what they run"
     );
     ChartError { reason: Reason::DependencyMissing, message, hint: Some(hint) }
 }
