@@ -59,6 +59,12 @@ async fn look(stage: Stage<'_>, need: &Need) -> Result<Met, Trouble> {
         let items = items.map_err(unreachable)?;
         return Ok(plan::met(need.until, &json!({ "items": items }), &context));
     }
+    // The answer to our own write, or a watch, has said it already: no request for what is known.
+    if need.until == Until::NamespaceActive
+        && shared.mirror.verdict(&need.key).is_some_and(|verdict| verdict.is_settled())
+    {
+        return Ok(Met::Yes);
+    }
     let kinds = shared.cluster.kinds();
     let version = stage.release.desired.get(&need.key).map(plan::DesiredObject::version);
     let found = resource(&kinds, &need.key, version.unwrap_or_default());
