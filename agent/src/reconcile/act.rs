@@ -264,10 +264,12 @@ async fn perform(stage: Stage<'_>, task: &Task) -> Done {
             Err(Stop::Trouble(trouble)) => Done::Trouble(trouble),
             Err(Stop::Immutable(failure)) => Done::Immutable(failure),
         },
-        Action::NotSeen => Done::Trouble(Trouble::waiting(
-            Reason::ApiServerUnreachable,
-            "its kind cannot be looked at, so nothing is written",
-        )),
+        Action::NotSeen => {
+            let why = stage.shared.mirror.blind(&task.key).unwrap_or_default();
+            let message = format!("its kind cannot be looked at, so nothing is written; {why}");
+            let message = message.trim_end_matches("; ");
+            Done::Trouble(Trouble::waiting(Reason::ApiServerUnreachable, message))
+        }
         Action::Apply { why, uid } => match apply(stage, &task.key, why, uid.as_deref()).await {
             Ok(applied) => Done::Applied(Box::new(applied)),
             Err(Stop::Trouble(trouble)) => Done::Trouble(trouble),

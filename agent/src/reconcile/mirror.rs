@@ -392,6 +392,11 @@ impl Mirror {
         }
     }
 
+    /// Why the kind of `key` cannot be looked at, if it cannot.
+    pub(super) fn blind(&self, key: &ObjectKey) -> Option<String> {
+        self.lock().kinds.get(&(key.group.clone(), key.kind.clone()))?.blind.clone()
+    }
+
     /// The verdict on `key` at this moment; `None` when it is not seen.
     pub(super) fn verdict(&self, key: &ObjectKey) -> Option<Verdict> {
         let mut inner = self.lock();
