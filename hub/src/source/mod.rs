@@ -454,12 +454,16 @@ impl Sources {
         self.0.changed.subscribe()
     }
 
-    /// Ends all work soon; what was fetched stays.
-    pub fn stop(&self) {
+    /// Ends all work and waits until the last has ended: from then on nobody writes below the folder. What was fetched
+    /// stays.
+    pub async fn stop(&self) {
         self.0.charts.stop();
         for entry in std::mem::take(&mut *lock(&self.0.entries)).into_values() {
             entry.end();
         }
+        // Whoever works holds one of them, also where its task was ended meanwhile.
+        let all = u32::try_from(self.0.limits.concurrent).unwrap_or(u32::MAX);
+        drop(self.0.permits.acquire_many(all).await);
     }
 
     fn tell(&self) {

@@ -146,9 +146,9 @@ impl Flow {
     }
 
     /// Ends everything; what is in the store stays.
-    pub(crate) fn stop(self) -> Arc<Memory> {
+    pub(crate) async fn stop(self) -> Arc<Memory> {
         self.shutdown.cancel();
-        self.sources.stop();
+        self.sources.stop().await;
         self.store
     }
 

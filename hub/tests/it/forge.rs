@@ -147,7 +147,7 @@ async fn a_forge_that_is_away_is_told_later_also_by_the_next_hub() {
     };
     world.flow.until("the commit to arrive", arrived).await;
     let World { flow, repository, server, paths, answer, record, dir } = world;
-    let store = flow.stop();
+    let store = flow.stop().await;
     *answer.lock().unwrap() = (201, String::new());
     let flow = Flow::on(store, vec![record.clone()], 1).await;
     let world = World { flow, repository, server, paths, answer, record, dir };

@@ -207,7 +207,7 @@ pub(super) async fn measure(options: &Options) -> Result<Vec<Row>, Error> {
         run("git", &clone, &["fetch", "-q", "origin", "main"])?;
         bare_fetches.push(since(&scene.bare, before));
     }
-    scene.sources.stop();
+    scene.sources.stop().await;
     let wire = "bytes both ways through a relay, `git daemon`, without TCP and IP headers";
     let beside = "by hand, in turn with the row above";
     Ok(vec![

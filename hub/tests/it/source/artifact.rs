@@ -57,7 +57,7 @@ async fn a_tag_is_followed_over_a_restart_and_while_the_registry_is_away() {
     registry.kill();
     let status = until_reason(&sources, Reason::OciUnreachable).await;
     assert_eq!(status.revision.unwrap().to_string(), format!("latest@{second}"));
-    sources.stop();
+    sources.stop().await;
     let sources = start(dir.path(), quick());
     sources.add(of(&registry, "fleet/apps", "latest")).unwrap();
     until_reason(&sources, Reason::OciUnreachable).await;

@@ -245,7 +245,7 @@ async fn what_a_lock_names_is_fetched_and_gives_what_helm_gives_by_hand() {
     assert_eq!(objects(&done), wanted);
     // What is fetched is kept, also over a restart and without the servers.
     let asked = shop.asked().len();
-    sources.stop();
+    sources.stop().await;
     drop((sources, registry));
     let sources = following(dir.path(), charts).await;
     assert_eq!(objects(&rendered(&sources, &files).await.unwrap()), wanted);

@@ -66,7 +66,7 @@ async fn a_keyless_signature_of_a_named_identity_counts_long_after_its_certifica
     let status = until_digest(&sources, &here.pushed).await;
     let signed_by = status.signed_by.unwrap();
     assert_eq!(signed_by, format!("ci ({})", super::sigstore::SUBJECT));
-    sources.stop();
+    sources.stop().await;
     // Another artifact, and the form of newer versions, among attestations that are no signature.
     let second = here.registry.push_files("apps", "1.0.0", &[("a.yaml", "a: 2\n")]).await;
     let parts = Made { says: "https://spdx.dev/Document", ..here.sigstore.genuine() };

@@ -45,7 +45,7 @@ async fn a_range_follows_the_highest_version_and_says_which() {
     let status = until(&sources, "more looks", |status| status.looks > looks + 3).await;
     assert_eq!(status.revision.unwrap().commit, second);
     // A restart knows the version that it stood at, before the remote answers.
-    sources.stop();
+    sources.stop().await;
     fs::rename(&repository.dir, dir.path().join("away")).unwrap();
     let sources = start(dir.path(), limits());
     sources.add(config(&repository.url(), "semver:^1")).unwrap();

@@ -73,7 +73,7 @@ async fn only_commits_of_trusted_ssh_keys_are_taken_and_the_signer_is_named() {
     until_reason(&sources, Reason::CommitUnsigned).await;
     assert_eq!(sources.snapshot(&name()).unwrap().revision.commit, good);
     // Also over a restart, and what was taken under other rules is not served.
-    sources.stop();
+    sources.stop().await;
     let sources = start(here.dir.path(), limits());
     sources.add(here.config("main", VerifyMode::Head, &signers)).unwrap();
     let status = until_reason(&sources, Reason::CommitUnsigned).await;

@@ -112,7 +112,7 @@ async fn after_a_restart_with_git_out_of_reach_the_last_commit_is_served() {
     sources.add(here.config()).unwrap();
     let commit = here.repository.head();
     until_at(&sources, &commit).await;
-    sources.stop();
+    sources.stop().await;
     let config = here.config();
     drop(here.server);
     let sources = start(here.dir.path(), limits());
@@ -145,7 +145,7 @@ async fn what_a_killed_hub_left_behind_is_swept_away() {
     let sources = start(dir.path(), limits());
     sources.add(config(&repository.url(), "main")).unwrap();
     until_at(&sources, &repository.head()).await;
-    sources.stop();
+    sources.stop().await;
     let mirror = mirror(dir.path());
     for left in ["refs/tidegate-new.lock", "shallow.lock", "packed-refs.lock", "HEAD.lock"] {
         fs::write(mirror.join(left), "").unwrap();
@@ -165,7 +165,7 @@ async fn a_damaged_mirror_is_built_anew() {
     let sources = start(dir.path(), limits());
     sources.add(config(&repository.url(), "main")).unwrap();
     until_at(&sources, &repository.head()).await;
-    sources.stop();
+    sources.stop().await;
     let packs = mirror(dir.path()).join("objects");
     fs::remove_dir_all(&packs).unwrap();
     fs::create_dir_all(packs.join("pack")).unwrap();
@@ -258,7 +258,7 @@ async fn a_source_that_follows_something_else_serves_nothing_of_before() {
     let sources = start(dir.path(), limits());
     sources.add(config(&repository.url(), "main")).unwrap();
     until_at(&sources, &repository.head()).await;
-    sources.stop();
+    sources.stop().await;
     let sources = start(dir.path(), limits());
     sources.add(config(&repository.url(), "other")).unwrap();
     let status = until_reason(&sources, Reason::GitRefNotFound).await;
